@@ -1,0 +1,41 @@
+#include "alpa/plan/data_parallel.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace alpa::plan {
+
+Result<Plan> MakeDataParallel(const ir::Module& module, const ir::StepSignature& signature,
+                              const std::vector<int>& batch_dims, int64_t devices) {
+  ALPA_CHECK(batch_dims.size() == module.inputs.size());
+  if (devices < 1 || devices > cluster::kMaxDevices) {
+    return Error{Code::kInvalidArgument,
+                 fmt::format("{} devices: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
+  }
+  Plan plan;
+  plan.method = "data-parallel";
+  plan.model = module.name;
+  plan.model_fingerprint = ir::Fingerprint(module);
+  plan.mesh = cluster::MakeMesh({devices});
+  plan.outputs.resize(module.outputs.size());
+  plan.inputs.resize(module.inputs.size());
+  for (size_t i = 0; i < module.inputs.size(); ++i) {
+    if (signature.inputs[i].role != ir::InputRole::kBatch || batch_dims[i] < 0) continue;
+    const ir::Shape& shape = module.shape(module.inputs[i]);
+    const int64_t batch = shape.dims[static_cast<size_t>(batch_dims[i])];
+    if (batch % devices != 0) {
+      std::vector<int64_t> divisors;
+      for (int64_t d = 1; d <= batch && d <= cluster::kMaxDevices; ++d) {
+        if (batch % d == 0) divisors.push_back(d);
+      }
+      return Error{Code::kInvalidArgument,
+                   fmt::format("a batch of {} (dimension {} of input {} '{}', {}) cannot be split over {} devices",
+                               batch, batch_dims[i], i, module.input_names[i], ir::ToString(shape), devices),
+                   fmt::format("device counts that divide it: {}", fmt::join(divisors, ", "))};
+    }
+    plan.inputs[i] = sharding::SplitDim(shape.rank(), batch_dims[i], 0);
+  }
+  return plan;
+}
+
+}  // namespace alpa::plan

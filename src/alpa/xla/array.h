@@ -1,0 +1,50 @@
+// Arrays on devices: one PJRT buffer for each device of a mesh.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "alpa/xla/engine.h"
+#include "alpa/xla/xla_pch.h"
+
+namespace alpa::xla {
+
+class PjrtArray : public Array {
+ public:
+  using Buffers = std::vector<std::unique_ptr<::xla::PjRtBuffer>>;
+
+  // `buffers[d]` is the part of device d of `mesh`. `client` is kept alive as long as the array.
+  PjrtArray(std::shared_ptr<::xla::PjRtClient> client, ir::Shape shape, sharding::Spec spec, cluster::Mesh mesh,
+            Buffers buffers)
+      : client_(std::move(client)),
+        shape_(std::move(shape)),
+        spec_(std::move(spec)),
+        mesh_(std::move(mesh)),
+        buffers_(std::move(buffers)) {}
+
+  const ir::Shape& shape() const override { return shape_; }
+  Status Wait() const override;
+  Result<ir::HostTensor> ToHost() const override;
+  Result<std::vector<ir::HostTensor>> ShardsToHost() const override;
+
+  ::xla::PjRtBuffer* buffer(size_t device) const { return buffers_[device].get(); }
+
+ private:
+  Result<ir::HostTensor> ShardToHost(size_t device) const;
+
+  std::shared_ptr<::xla::PjRtClient> client_;
+  ir::Shape shape_;
+  sharding::Spec spec_;
+  cluster::Mesh mesh_;
+  Buffers buffers_;
+};
+
+// XLA's name for an element type.
+::xla::PrimitiveType ToPrimitiveType(ir::DType type);
+
+// Copies the parts of `tensor` that `spec` says to the devices of `client`.
+Result<std::unique_ptr<PjrtArray>> PutOnDevices(const std::shared_ptr<::xla::PjRtClient>& client,
+                                                const ir::HostTensor& tensor, const sharding::Spec& spec,
+                                                const cluster::Mesh& mesh);
+
+}  // namespace alpa::xla

@@ -1,0 +1,193 @@
+#include "alpa/xla/client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "alpa/xla/annotate.h"
+#include "alpa/xla/array.h"
+#include "alpa/xla/status.h"
+#include "alpa/xla/xla_pch.h"
+#include "xla/ffi/ffi_api.h"
+#include "xla/service/custom_call_target_registry.h"
+
+namespace alpa::xla {
+namespace {
+
+Seconds Since(std::chrono::steady_clock::time_point start) {
+  return Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
+
+class PjrtExecutable : public Executable {
+ public:
+  PjrtExecutable(std::shared_ptr<::xla::PjRtClient> client, std::unique_ptr<::xla::PjRtLoadedExecutable> loaded,
+                 plan::Plan plan, std::vector<ir::Shape> outputs, ExecutableStats stats)
+      : client_(std::move(client)),
+        loaded_(std::move(loaded)),
+        plan_(std::move(plan)),
+        outputs_(std::move(outputs)),
+        stats_(stats) {
+    arguments_.resize(static_cast<size_t>(plan_.mesh.size()));
+  }
+
+  Result<std::vector<std::unique_ptr<Array>>> Run(const std::vector<Array*>& arguments) override {
+    ALPA_CHECK(arguments.size() == plan_.inputs.size());
+    for (size_t d = 0; d < arguments_.size(); ++d) {
+      arguments_[d].clear();
+      for (const Array* a : arguments) arguments_[d].push_back(static_cast<const PjrtArray*>(a)->buffer(d));
+    }
+    const ::xla::ExecuteOptions options;
+    auto results = loaded_->Execute(absl::MakeSpan(arguments_), options);
+    if (!results.ok()) return FromStatus(results.status(), Code::kEnvironment, "the step failed");
+    std::vector<std::unique_ptr<Array>> out;
+    for (size_t o = 0; o < outputs_.size(); ++o) {
+      PjrtArray::Buffers buffers;
+      for (auto& device : *results) buffers.push_back(std::move(device[o]));
+      out.push_back(
+          std::make_unique<PjrtArray>(client_, outputs_[o], plan_.outputs[o], plan_.mesh, std::move(buffers)));
+    }
+    return out;
+  }
+
+  const ExecutableStats& stats() const override { return stats_; }
+
+  Result<std::string> HloText() const override {
+    auto modules = loaded_->GetHloModules();
+    if (!modules.ok()) return FromStatus(modules.status(), Code::kEnvironment, "optimized HLO");
+    return (*modules)[0]->ToString();
+  }
+
+ private:
+  std::shared_ptr<::xla::PjRtClient> client_;
+  std::unique_ptr<::xla::PjRtLoadedExecutable> loaded_;
+  plan::Plan plan_;
+  std::vector<ir::Shape> outputs_;
+  ExecutableStats stats_;
+  std::vector<std::vector<::xla::PjRtBuffer*>> arguments_;  // by device; kept to spare an allocation per step
+};
+
+void CountCollectives(const ::xla::HloModule& module, ExecutableStats* stats) {
+  using Op = ::xla::HloOpcode;
+  for (const auto* computation : module.computations()) {
+    for (const auto* i : computation->instructions()) {
+      switch (i->opcode()) {
+        case Op::kAllReduce:
+        case Op::kAllReduceStart:
+          ++stats->all_reduces;
+          break;
+        case Op::kAllGather:
+        case Op::kAllGatherStart:
+          ++stats->all_gathers;
+          break;
+        case Op::kReduceScatter:
+          ++stats->reduce_scatters;
+          break;
+        case Op::kAllToAll:
+          ++stats->all_to_alls;
+          break;
+        case Op::kCollectivePermute:
+        case Op::kCollectivePermuteStart:
+          ++stats->collective_permutes;
+          break;
+        default:
+          break;
+      }
+    }
+  }
+}
+
+// Calls that XLA's own pipeline takes away or implements, and are thus in no registry.
+constexpr std::array<std::string_view, 5> kBuiltInCalls = {"Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape",
+                                                           "TopK", "annotate_device_placement"};
+
+Status CheckCustomCalls(const ir::Module& module, const std::string& platform) {
+  for (const ir::Op& op : module.ops) {
+    for (const ir::Module& region : op.regions) ALPA_RETURN_IF_ERROR(CheckCustomCalls(region, platform));
+    const auto* call = std::get_if<ir::CustomCallAttr>(&op.attributes);
+    if (call == nullptr) continue;
+    const bool built_in = std::find(kBuiltInCalls.begin(), kBuiltInCalls.end(), call->target) != kBuiltInCalls.end();
+    const bool registered = ::xla::CustomCallTargetRegistry::Global()->Lookup(call->target, platform) != nullptr ||
+                            ::xla::ffi::FindHandler(call->target, platform).ok();
+    if (!built_in && !registered) {
+      return Error{Code::kUnsupported,
+                   fmt::format("custom call '{}' ({}) has no implementation on {}", call->target,
+                               ir::Describe(module, op), platform),
+                   "it calls a kernel that is not part of XLA; write that piece with ordinary jax.numpy operations"};
+    }
+  }
+  return Ok();
+}
+
+class PjrtClientAdapter : public Client {
+ public:
+  explicit PjrtClientAdapter(std::shared_ptr<::xla::PjRtClient> client) : client_(std::move(client)) {}
+
+  std::string platform() const override { return std::string(client_->platform_name()); }
+  int64_t device_count() const override { return client_->addressable_device_count(); }
+
+  Result<std::unique_ptr<Executable>> Compile(const ImportedStep& step, const plan::Plan& plan,
+                                              const CompileOptions& options) override {
+    ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
+    if (plan.mesh.size() > device_count()) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("the plan needs {} devices, {} has {}", plan.mesh.size(), platform(), device_count()),
+                   ""};
+    }
+    if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
+    ALPA_TRY(const ::xla::HloModuleProto proto, Annotate(step.hlo, plan, options.donate));
+    const auto start = std::chrono::steady_clock::now();
+    auto loaded = client_->CompileAndLoad(::xla::XlaComputation(proto), Options(plan.mesh));
+    if (!loaded.ok()) return FromStatus(loaded.status(), Code::kUnsupported, "XLA cannot compile the step");
+    std::vector<ir::Shape> outputs;
+    for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
+    const ExecutableStats stats = Stats(**loaded, Since(start));
+    return std::unique_ptr<Executable>(
+        std::make_unique<PjrtExecutable>(client_, std::move(*loaded), plan, std::move(outputs), stats));
+  }
+
+  Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
+                                     const cluster::Mesh& mesh) override {
+    ALPA_TRY(std::unique_ptr<PjrtArray> array, PutOnDevices(client_, tensor, spec, mesh));
+    return std::unique_ptr<Array>(std::move(array));
+  }
+
+ private:
+  static ExecutableStats Stats(const ::xla::PjRtLoadedExecutable& loaded, Seconds compile_time) {
+    ExecutableStats stats;
+    stats.compile_time = compile_time;
+    if (auto memory = loaded.GetCompiledMemoryStats(); memory.ok()) {
+      stats.argument_bytes = Bytes(memory->argument_size_in_bytes);
+      stats.output_bytes = Bytes(memory->output_size_in_bytes);
+      stats.temporary_bytes = Bytes(memory->temp_size_in_bytes);
+    }
+    if (auto modules = loaded.GetHloModules(); modules.ok() && !modules->empty()) {
+      CountCollectives(*(*modules)[0], &stats);
+    }
+    return stats;
+  }
+
+  ::xla::CompileOptions Options(const cluster::Mesh& mesh) const {
+    ::xla::CompileOptions options;
+    auto& build = options.executable_build_options;
+    const auto n = static_cast<int>(mesh.size());
+    build.set_num_replicas(1);
+    build.set_num_partitions(n);
+    build.set_use_spmd_partitioning(n > 1);
+    ::xla::DeviceAssignment assignment(1, n);
+    for (int d = 0; d < n; ++d) assignment(0, d) = client_->addressable_devices()[d]->global_device_id().value();
+    build.set_device_assignment(assignment);
+    return options;
+  }
+
+  std::shared_ptr<::xla::PjRtClient> client_;
+};
+
+}  // namespace
+
+std::unique_ptr<Client> MakeClient(std::shared_ptr<::xla::PjRtClient> client) {
+  return std::make_unique<PjrtClientAdapter>(std::move(client));
+}
+
+}  // namespace alpa::xla

@@ -1,0 +1,17 @@
+// alpa's Client over a PJRT client of XLA.
+#pragma once
+
+#include <memory>
+
+#include "alpa/xla/engine.h"
+
+namespace xla {
+class PjRtClient;
+}
+
+namespace alpa::xla {
+
+// Takes over `client`, whose devices run what is compiled through the result.
+std::unique_ptr<Client> MakeClient(std::shared_ptr<::xla::PjRtClient> client);
+
+}  // namespace alpa::xla

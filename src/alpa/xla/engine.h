@@ -1,0 +1,107 @@
+// The narrow waist between alpa and XLA: everything above it is written against these classes and includes no XLA
+// header.
+//
+// The implementation lies in a shared library of its own that is opened when first needed, since merely linking XLA
+// costs every start of a program 0.3 s and 280 MB.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/base/units.h"
+#include "alpa/cluster/mesh.h"
+#include "alpa/ir/host_tensor.h"
+#include "alpa/ir/module.h"
+#include "alpa/plan/plan.h"
+#include "alpa/sharding/spec.h"
+
+namespace alpa::xla {
+
+struct ImportOptions {
+  std::string source;                    // file name, for messages
+  int64_t max_unrolled_ops = 1'000'000;  // loops whose unrolled body would pass this stay loops
+};
+
+// A training step, cleaned up: calls inlined, counted loops unrolled, dead and common code dropped.
+struct ImportedStep {
+  ir::Module module;
+  std::string hlo;  // the same step as a serialized HloModuleProto; op names agree with the module's
+};
+
+// An array that lies on the devices of a client, as a sharding spec over a mesh says.
+class Array {
+ public:
+  virtual ~Array() = default;
+  virtual const ir::Shape& shape() const = 0;  // of the whole array
+  // Waits until the array is computed. kEnvironment when its computation failed.
+  virtual Status Wait() const = 0;
+  // Copies it to the host, from one copy of each part.
+  virtual Result<ir::HostTensor> ToHost() const = 0;
+  // Copies every device's part to the host, in the order of the mesh's devices.
+  virtual Result<std::vector<ir::HostTensor>> ShardsToHost() const = 0;
+};
+
+struct ExecutableStats {
+  Seconds compile_time;
+  Bytes argument_bytes;   // per device
+  Bytes output_bytes;     // per device
+  Bytes temporary_bytes;  // per device
+  int all_reduces = 0, all_gathers = 0, reduce_scatters = 0, all_to_alls = 0, collective_permutes = 0;
+};
+
+// A compiled step on one mesh.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+  // Runs once. `arguments` in the order of the module's inputs; those that are donated (see CompileOptions) must not be
+  // used afterwards. Returns the outputs, which may still be in the making: the call does not wait for them.
+  virtual Result<std::vector<std::unique_ptr<Array>>> Run(const std::vector<Array*>& arguments) = 0;
+  virtual const ExecutableStats& stats() const = 0;
+  // The optimized HLO as text, for dumps.
+  virtual Result<std::string> HloText() const = 0;
+};
+
+struct CompileOptions {
+  // Inputs whose memory the outputs may take over, with the output that does: state and its update.
+  std::vector<ir::Alias> donate;
+};
+
+// The devices of one host, as one process drives them.
+class Client {
+ public:
+  virtual ~Client() = default;
+  virtual std::string platform() const = 0;
+  virtual int64_t device_count() const = 0;
+  // Compiles the step for the mesh and layouts of `plan` on devices 0 .. mesh.size()-1.
+  virtual Result<std::unique_ptr<Executable>> Compile(const ImportedStep& step, const plan::Plan& plan,
+                                                      const CompileOptions& options) = 0;
+  // Copies `tensor` to the devices as `spec` says. Safe to call from any thread.
+  virtual Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
+                                             const cluster::Mesh& mesh) = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Reads StableHLO as pretty text, generic text or portable bytecode, or HLO as text or proto; each also gzipped.
+  // Errors (all naming the source): kInvalidInput empty, truncated, or none of these forms, no `main`, dynamic shapes;
+  // kUnsupported for an op that cannot be executed, with its source line.
+  virtual Result<ImportedStep> Import(std::string_view bytes, const ImportOptions& options) = 0;
+  // `devices` virtual CPU devices in this process, 1 .. cluster::kMaxDevices.
+  virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) = 0;
+  // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi).
+  virtual Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) = 0;
+  // Version of XLA, for reports.
+  virtual std::string version() const = 0;
+};
+
+// Opens the engine's shared library (once) and returns the engine, which lives as long as the process. kEnvironment
+// when the library is not found or does not load.
+Result<Engine*> LoadEngine();
+
+}  // namespace alpa::xla

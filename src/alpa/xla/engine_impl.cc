@@ -1,0 +1,46 @@
+// The engine behind the waist, and the one symbol by which it is found.
+#include <fmt/format.h>
+
+#include "alpa/xla/client.h"
+#include "alpa/xla/engine.h"
+#include "alpa/xla/import.h"
+#include "alpa/xla/plugin.h"
+#include "alpa/xla/status.h"
+#include "alpa/xla/xla_pch.h"
+
+namespace alpa::xla {
+namespace {
+
+class EngineImpl : public Engine {
+ public:
+  Result<ImportedStep> Import(std::string_view bytes, const ImportOptions& options) override {
+    return ImportStep(bytes, options);
+  }
+
+  Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) override {
+    if (devices < 1 || devices > cluster::kMaxDevices) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("{} virtual devices: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
+    }
+    ::xla::CpuClientOptions options;
+    options.cpu_device_count = static_cast<int>(devices);
+    auto client = ::xla::GetXlaPjrtCpuClient(options);
+    if (!client.ok()) return FromStatus(client.status(), Code::kEnvironment, "XLA's CPU client does not start");
+    return MakeClient(std::move(*client));
+  }
+
+  Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) override {
+    ALPA_TRY(std::shared_ptr<::xla::PjRtClient> client, OpenPlugin(plugin));
+    return MakeClient(std::move(client));
+  }
+
+  std::string version() const override { return "tensorflow-cpu 2.21.0"; }
+};
+
+}  // namespace
+}  // namespace alpa::xla
+
+extern "C" __attribute__((visibility("default"))) alpa::xla::Engine* alpa_xla_engine() {
+  static auto* const kEngine = new alpa::xla::EngineImpl();
+  return kEngine;
+}

@@ -1,0 +1,164 @@
+#include "alpa/xla/parse.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <regex>
+
+#include "alpa/base/file.h"
+#include "alpa/xla/status.h"
+#include "alpa/xla/xla_pch.h"
+
+namespace xla {
+// Declared here because its header needs generated MLIR headers that the wheel does not ship.
+absl::Status ParseMlirModuleStringAndConvertToXlaComputation(absl::string_view module, XlaComputation& computation,
+                                                             bool use_tuple_args, bool return_tuple);
+}  // namespace xla
+
+namespace alpa::xla {
+namespace {
+
+enum class Form { kMlirText, kMlirBytecode, kHloText, kHloProto };
+
+constexpr std::string_view kBytecodeMagic = "ML\xefR";
+
+bool LooksLikeText(std::string_view bytes) {
+  const std::string_view head = bytes.substr(0, 4096);
+  return std::none_of(head.begin(), head.end(), [](char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return u < 9 || (u > 13 && u < 32);
+  });
+}
+
+Form FormOf(std::string_view bytes) {
+  if (bytes.substr(0, kBytecodeMagic.size()) == kBytecodeMagic) return Form::kMlirBytecode;
+  if (!LooksLikeText(bytes)) return Form::kHloProto;
+  // HLO text starts with "HloModule", perhaps behind comments.
+  size_t at = 0;
+  while (at < bytes.size()) {
+    at = bytes.find_first_not_of(" \t\r\n", at);
+    if (at == std::string_view::npos || bytes.substr(at, 2) != "//") break;
+    at = bytes.find('\n', at);
+  }
+  const bool hlo = at < bytes.size() && bytes.substr(at, 10) == "HloModule ";
+  return hlo ? Form::kHloText : Form::kMlirText;
+}
+
+// What XLA says, without its noise: the first diagnostic, with the place in the text.
+std::string Diagnostic(const absl::Status& status) {
+  std::string message(status.message());
+  static const std::regex kNotes(R"(\n?\s*(note: |see current operation).*)");
+  message = std::regex_replace(message, kNotes, "");
+  static const std::regex kPlace(R"(loc\("[^"]*":(\d+):(\d+)\))");
+  message = std::regex_replace(message, kPlace, "line $1 column $2");
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  constexpr size_t kLongest = 600;
+  if (message.size() > kLongest) message = message.substr(0, kLongest) + " ...";
+  return message;
+}
+
+// A clear word on the frequent causes, by what the parser's diagnostic says.
+Error MlirError(const absl::Status& status, const std::string& source, Form form) {
+  const std::string text = Diagnostic(status);
+  auto has = [&](const char* needle) { return text.find(needle) != std::string::npos; };
+  if (has("unregistered") || has("Dialect `") || has("is unknown") || has("custom op '") || has("failed to legalize")) {
+    return {Code::kUnsupported, fmt::format("{}: has an op that is not StableHLO: {}", source, text),
+            "export the step with jax.export or lowered.as_text(), without other dialects"};
+  }
+  if (has("no 'main'") || has("main") || has("entry")) {
+    return {Code::kInvalidInput, fmt::format("{}: {}", source, text), "the step must be the public function @main"};
+  }
+  if (form == Form::kMlirBytecode) {
+    return {Code::kInvalidInput, fmt::format("{}: damaged or truncated StableHLO bytecode: {}", source, text), ""};
+  }
+  return {Code::kInvalidInput, fmt::format("{}: not valid StableHLO: {}", source, text),
+          "expected StableHLO text or bytecode (jax.export), or HLO text or proto"};
+}
+
+Result<::xla::HloModuleProto> ParseMlir(std::string_view bytes, const std::string& source, Form form) {
+  ::xla::XlaComputation computation;
+  const absl::Status status = ::xla::ParseMlirModuleStringAndConvertToXlaComputation(
+      absl::string_view(bytes.data(), bytes.size()), computation, /*use_tuple_args=*/false, /*return_tuple=*/false);
+  if (!status.ok()) return MlirError(status, source, form);
+  return computation.proto();
+}
+
+Result<::xla::HloModuleProto> ParseHloProto(std::string_view bytes, const std::string& source) {
+  ::xla::HloProto wrapped;
+  if (wrapped.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
+      wrapped.hlo_module().computations_size() > 0) {
+    return wrapped.hlo_module();
+  }
+  ::xla::HloModuleProto module;
+  if (module.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) && module.computations_size() > 0)
+    return module;
+  return Error{Code::kInvalidInput, fmt::format("{}: neither StableHLO nor HLO", source),
+               "expected StableHLO text or bytecode (jax.export), or HLO text or proto"};
+}
+
+bool HasDynamicShape(const ::xla::HloModuleProto& proto, std::string* where) {
+  for (const auto& computation : proto.computations()) {
+    for (const auto& instruction : computation.instructions()) {
+      const auto& shape = instruction.shape();
+      bool dynamic = std::any_of(shape.is_dynamic_dimension().begin(), shape.is_dynamic_dimension().end(),
+                                 [](bool d) { return d; });
+      dynamic =
+          dynamic || std::any_of(shape.dimensions().begin(), shape.dimensions().end(), [](int64_t d) { return d < 0; });
+      if (dynamic) {
+        *where = fmt::format("{} '{}'", instruction.opcode(), instruction.name());
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+Result<std::unique_ptr<::xla::HloModule>> FromProto(const ::xla::HloModuleProto& proto, const std::string& source) {
+  std::string where;
+  if (HasDynamicShape(proto, &where)) {
+    return Error{Code::kInvalidInput, fmt::format("{}: {} has a dynamic shape", source, where),
+                 "export the step with concrete shapes (no symbolic dimensions)"};
+  }
+  auto config = ::xla::HloModule::CreateModuleConfigFromProto(proto, ::xla::DebugOptions());
+  if (!config.ok()) return FromStatus(config.status(), Code::kInvalidInput, source);
+  auto module = ::xla::HloModule::CreateFromProto(proto, *config);
+  if (!module.ok()) return FromStatus(module.status(), Code::kInvalidInput, source);
+  return std::move(*module);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<::xla::HloModule>> ParseModule(std::string_view bytes, const std::string& source) {
+  std::string inflated;
+  if (IsGzip(bytes)) {
+    auto result = Gunzip(bytes);
+    if (!result.ok()) return Error{Code::kInvalidInput, fmt::format("{}: {}", source, result.error().message), ""};
+    inflated = std::move(result).value();
+    bytes = inflated;
+  }
+  if (bytes.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    return Error{Code::kInvalidInput, fmt::format("{}: the file is empty", source), ""};
+  }
+  constexpr size_t kLargest = size_t{2} << 30;  // limit of protobuf
+  if (bytes.size() >= kLargest) return Error{Code::kInvalidInput, fmt::format("{}: larger than 2 GiB", source), ""};
+  switch (const Form form = FormOf(bytes)) {
+    case Form::kMlirText:
+    case Form::kMlirBytecode: {
+      ALPA_TRY(const ::xla::HloModuleProto proto, ParseMlir(bytes, source, form));
+      return FromProto(proto, source);
+    }
+    case Form::kHloText: {
+      auto module = ::xla::ParseAndReturnUnverifiedModule(absl::string_view(bytes.data(), bytes.size()));
+      if (!module.ok()) return FromStatus(module.status(), Code::kInvalidInput, source + ": not valid HLO text");
+      return FromProto((*module)->ToProto(), source);
+    }
+    case Form::kHloProto: {
+      ALPA_TRY(const ::xla::HloModuleProto proto, ParseHloProto(bytes, source));
+      return FromProto(proto, source);
+    }
+  }
+  ALPA_CHECK(false);
+}
+
+}  // namespace alpa::xla

@@ -1,0 +1,21 @@
+// Reads a training step in any of the forms it may come in.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "alpa/base/result.h"
+
+namespace xla {
+class HloModule;
+}
+
+namespace alpa::xla {
+
+// The module in `bytes`: StableHLO as pretty text, generic text or portable bytecode; HLO as text or proto; each
+// possibly gzipped. `source` is named in messages. Errors: kInvalidInput for empty, truncated or foreign content, a
+// missing `main`, dynamic shapes; kUnsupported for what XLA cannot represent.
+Result<std::unique_ptr<::xla::HloModule>> ParseModule(std::string_view bytes, const std::string& source);
+
+}  // namespace alpa::xla
