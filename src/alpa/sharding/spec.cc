@@ -19,6 +19,7 @@ Spec SplitDim(int rank, int dim, int axis) {
 }
 
 std::string ToString(const Spec& spec, const cluster::Mesh& mesh) {
+  if (spec.dims.size() == 1 && spec.dims[0].empty()) return "[-]";
   std::string out = "[";
   for (size_t d = 0; d < spec.dims.size(); ++d) {
     if (d > 0) out += ",";
@@ -56,16 +57,21 @@ Status Verify(const Spec& spec, const ir::Shape& shape, const cluster::Mesh& mes
                              cluster::ToString(mesh), what),
                  ""};
   };
+  const auto axis_count = static_cast<int>(mesh.shape.size());
+  for (const auto& axes : spec.dims) {
+    for (const int axis : axes) {
+      if (axis >= 0 && axis < axis_count) continue;
+      return Error{Code::kInvalidInput,
+                   fmt::format("sharding of {}: mesh {} has no axis {}", ir::ToString(shape), cluster::ToString(mesh), axis),
+                   ""};
+    }
+  }
   std::vector<bool> used(mesh.shape.size(), false);
   for (const auto& axes : spec.dims) {
     for (const int axis : axes) {
-      if (axis < 0 || axis >= static_cast<int>(mesh.shape.size())) {
-        return Error{Code::kInvalidInput, fmt::format("sharding of {}: no mesh axis {}", ir::ToString(shape), axis),
-                     ""};
-      }
-      if (used[static_cast<size_t>(axis)])
-        return bad(fmt::format("axis '{}' is used twice", mesh.axes[static_cast<size_t>(axis)]));
-      used[static_cast<size_t>(axis)] = true;
+      const auto a = static_cast<size_t>(axis);
+      if (used[a]) return bad(fmt::format("axis '{}' is used twice", mesh.axes[a]));
+      used[a] = true;
     }
   }
   if (spec.dims.empty()) return Ok();

@@ -24,7 +24,8 @@ struct Spec {
 // An array of `rank` dimensions whose dimension `dim` is split over mesh axis `axis`.
 Spec SplitDim(int rank, int dim, int axis);
 
-// "[x,,]": one entry per dimension with the names of its axes; "[]" when replicated or scalar.
+// "[x,,]": one entry per dimension with the names of its axes; "[]" when there are no entries (replicated or scalar),
+// "[-]" for one dimension that is not split.
 std::string ToString(const Spec& spec, const cluster::Mesh& mesh);
 // The inverse. kInvalidInput names the text and what is wrong with it.
 Result<Spec> ParseSpec(std::string_view text, const cluster::Mesh& mesh);

@@ -14,7 +14,6 @@
 
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
-#include "alpa/cluster/mesh.h"
 #include "alpa/ir/host_tensor.h"
 #include "alpa/ir/module.h"
 #include "alpa/plan/plan.h"

@@ -60,7 +60,7 @@ std::optional<Literal> Evaluate(const HloInstruction* root, const std::map<int64
   }
   if (const auto it = known.find(root); it != known.end()) return it->second->Clone();
   ::xla::HloEvaluator evaluator;
-  auto value = evaluator.EvaluateWithSubstitutions(root, known, /*recursively_evaluate_nonconstant_operands=*/true);
+  auto value = evaluator.Evaluate(root, {}, /*recursively_evaluate_nonconstant_operands=*/true, known);
   if (!value.ok()) return std::nullopt;
   return std::move(*value);
 }
