@@ -34,6 +34,20 @@ std::filesystem::path FolderOf(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
+// What a symbolic link points at in the end, whether or not that exists; other paths as they are.
+std::filesystem::path FollowLinks(std::filesystem::path path) {
+  constexpr int kMaxLinks = 40;  // as Linux counts
+  std::error_code ec;
+  for (int i = 0; i < kMaxLinks && std::filesystem::is_symlink(path, ec); ++i) {
+    path = FolderOf(path) / std::filesystem::read_symlink(path, ec);  // an absolute one replaces the folder
+    if (ec) break;
+  }
+  return path;
+}
+
+// By the effective user, as open() asks.
+bool MayWrite(const std::filesystem::path& path) { return ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0; }
+
 // Makes a rename in `folder` survive a power cut. Best effort: some file systems refuse it.
 void SyncFolder(const std::filesystem::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -86,10 +100,7 @@ Status WriteFileAtomic(const std::filesystem::path& path, std::string_view bytes
     ::close(device);
     return err == 0 ? Ok() : IoError(path, "write", err);
   }
-  std::error_code ec;
-  std::filesystem::path target =
-      std::filesystem::is_symlink(path, ec) ? std::filesystem::weakly_canonical(path, ec) : path;
-  if (ec || target.empty()) target = path;
+  const std::filesystem::path target = FollowLinks(path);
 
   static std::atomic<int> counter = 0;  // two threads may write the same path
   const std::filesystem::path temporary = target.string() + fmt::format(".tmp{}.{}", ::getpid(), counter++);
@@ -119,15 +130,13 @@ Status CheckWritable(const std::filesystem::path& path) {
   if (::stat(path.c_str(), &st) == 0) {
     if (S_ISDIR(st.st_mode)) return IoError(path, "write", EISDIR);
     if (!S_ISREG(st.st_mode)) {  // devices and pipes are written in place
-      return ::access(path.c_str(), W_OK) == 0 ? Ok() : IoError(path, "write", errno);
+      return MayWrite(path) ? Ok() : IoError(path, "write", errno);
     }
   }
-  std::error_code ec;
-  const auto target = std::filesystem::is_symlink(path, ec) ? std::filesystem::weakly_canonical(path, ec) : path;
-  const auto folder = FolderOf(target);
+  const auto folder = FolderOf(FollowLinks(path));
   if (::stat(folder.c_str(), &st) != 0) return IoError(path, "write", errno);
   if (!S_ISDIR(st.st_mode)) return IoError(path, "write", ENOTDIR);
-  if (::access(folder.c_str(), W_OK) != 0) return IoError(path, "write", errno);
+  if (!MayWrite(folder)) return IoError(path, "write", errno);
   return Ok();
 }
 

@@ -8,7 +8,9 @@
 namespace alpa::ir {
 namespace {
 
-bool Contains(const std::vector<int64_t>& list, int64_t x) { return std::find(list.begin(), list.end(), x) != list.end(); }
+bool Contains(const std::vector<int64_t>& list, int64_t x) {
+  return std::find(list.begin(), list.end(), x) != list.end();
+}
 
 int64_t WindowedExtent(int64_t extent, const WindowDim& w) {
   const int64_t base = (extent - 1) * w.base_dilation + 1 + w.pad_low + w.pad_high;

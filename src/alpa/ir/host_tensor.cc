@@ -45,8 +45,8 @@ struct SmallFloat {
     const bool one_nan = nan_code == 0x80;
     const int sign = std::signbit(value) && !one_nan ? sign_bit() : 0;
     if (std::isnan(value)) return static_cast<uint8_t>(nan_code < 0 ? sign_bit() : nan_code | sign);
-    int code = max_code + 1;
-    if (!std::isinf(value)) {
+    int code = value == 0 ? 0 : max_code + 1;
+    if (value != 0 && !std::isinf(value)) {
       // In units of the last place; the codes of positive values count up with them, across exponents too.
       int exponent = 0;
       std::frexp(value, &exponent);
@@ -92,15 +92,16 @@ const SmallFloat* SmallFloatOf(DType type) {
   }
 }
 
-// f8e8m0fnu: powers of two from 2^-127; no zero, no sign, one NaN (0xff), which everything outside becomes.
+// f8e8m0fnu: powers of two from 2^-127; no zero, no sign, one NaN (0xff), which all that is not positive or too large
+// becomes.
 double DecodePowerOfTwo(uint8_t bits) { return bits == 0xff ? NAN : std::ldexp(1.0, static_cast<int>(bits) - 127); }
 uint8_t EncodePowerOfTwo(double value) {
   if (!(value > 0) || std::isinf(value)) return 0xff;
   int exponent = 0;
   const double fraction = std::frexp(value, &exponent);  // value = fraction * 2^exponent, fraction in [0.5, 1)
   int code = exponent - 1 + 127;
-  if (fraction > 0.75 || (fraction == 0.75 && code % 2 != 0)) ++code;
-  return code < 0 || code > 0xfe ? 0xff : static_cast<uint8_t>(code);
+  if (fraction >= 0.75) ++code;  // ties go up, as in ml_dtypes: there is no even mantissa to prefer
+  return code > 0xfe ? 0xff : static_cast<uint8_t>(std::max(code, 0));
 }
 
 // `value` as a float such that rounding that to a narrower type gives what rounding `value` itself would: inexact

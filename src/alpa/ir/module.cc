@@ -112,17 +112,26 @@ Status Verify(const Module& module) {
       }
       defined[static_cast<size_t>(v)] = true;
     }
-    if (op.location >= static_cast<int32_t>(module.locations.size())) {
+    if (op.location < -1 || op.location >= static_cast<int32_t>(module.locations.size())) {
       return broken(fmt::format("{} has no such location", op.name));
     }
     if (op.kind == OpKind::kParameter) parameters += op.results.size();
     for (const Module& region : op.regions) ALPA_RETURN_IF_ERROR(Verify(region));
   }
+  for (ValueId v = 0; v < count; ++v) {
+    if (!defined[static_cast<size_t>(v)]) return broken(fmt::format("value {} is defined by no op", v));
+    for (const int64_t extent : module.shape(v).dims) {
+      if (extent < 0) return broken(fmt::format("value {} has an extent below 0", v));
+    }
+  }
   if (parameters != module.inputs.size()) return broken("inputs and parameters differ in number");
   if (module.input_names.size() != module.inputs.size()) return broken("inputs and their names differ in number");
+  std::unordered_set<ValueId> inputs;
   for (const ValueId v : module.inputs) {
-    if (v < 0 || v >= count || module.producer(v).kind != OpKind::kParameter)
+    if (v < 0 || v >= count || module.producer(v).kind != OpKind::kParameter) {
       return broken("an input is not a parameter");
+    }
+    if (!inputs.insert(v).second) return broken("an input occurs twice");
   }
   for (const ValueId v : module.outputs) {
     if (v < 0 || v >= count || !defined[static_cast<size_t>(v)]) return broken("an output is not defined");
@@ -132,6 +141,9 @@ Status Verify(const Module& module) {
         a.output >= static_cast<int32_t>(module.outputs.size())) {
       return broken("an alias names an input or output that does not exist");
     }
+  }
+  for (const int32_t i : module.donated_inputs) {
+    if (i < 0 || i >= static_cast<int32_t>(module.inputs.size())) return broken("a donated input does not exist");
   }
   return Ok();
 }
@@ -153,24 +165,28 @@ uint64_t Fingerprint(const Module& module) {
   uint64_t h = Fnv1a("module");
   for (const ValueId v : module.inputs) h = Mix(h, Fnv1a(ToString(module.shape(v))));
   for (const ValueId v : module.outputs) h = Mix(h, hash[static_cast<size_t>(v)]);
-  for (const Alias& a : module.aliases)
-    h = Mix(Mix(h, static_cast<uint64_t>(a.output)), static_cast<uint64_t>(a.input));
-  return h;
+  uint64_t aliases = 0;  // a sum, since their order says nothing
+  for (const Alias& a : module.aliases) {
+    aliases += Mix(Mix(Fnv1a("alias"), static_cast<uint64_t>(a.output)), static_cast<uint64_t>(a.input));
+  }
+  return Mix(h, aliases);
 }
 
 OpKind CombinerOf(const Op& op) {
   ALPA_CHECK(!op.regions.empty(), op.name);
   // select-and-scatter has (select, scatter); what it adds up is in the second region.
   const Module& region = op.regions.back();
-  OpKind kind = OpKind::kCustomCall;
-  int found = 0;
+  if (region.inputs.size() != 2 || region.outputs.size() != 1) return OpKind::kCustomCall;
+  const Op* only = nullptr;
   for (const Op& inner : region.ops) {
     if (inner.kind == OpKind::kParameter) continue;
-    kind = inner.kind;
-    ++found;
+    if (only != nullptr) return OpKind::kCustomCall;
+    only = &inner;
   }
-  const bool binary = found == 1 && region.inputs.size() == 2 && region.outputs.size() == 1;
-  return binary ? kind : OpKind::kCustomCall;
+  const bool binary =
+      only != nullptr && only->results == region.outputs &&
+      std::is_permutation(only->operands.begin(), only->operands.end(), region.inputs.begin(), region.inputs.end());
+  return binary ? only->kind : OpKind::kCustomCall;
 }
 
 Location LocationOf(const Module& module, const Op& op) {

@@ -56,13 +56,13 @@ Status Verify(const Module& module);
 uint64_t Fingerprint(const Module& module);
 
 // What the combiner of a reduce, scatter, reduce-window, ... computes: the kind of its single binary op (kAdd,
-// kMaximum, kAnd, ...), or kCustomCall when it is anything else. Requires a region.
+// kMaximum, kAnd, ...) over its two inputs, or kCustomCall when it is anything else. Requires a region.
 OpKind CombinerOf(const Op& op);
 
 // The location of `op`, or an empty one.
 Location LocationOf(const Module& module, const Op& op);
 
-// "dot.12 (models.py:97 (dense))": how messages name an op.
+// "dot 'dot.12' at models.py:97 (dense)": how messages name an op.
 std::string Describe(const Module& module, const Op& op);
 
 // One line per op, for dumps and tests.

@@ -18,79 +18,40 @@ using OpId = int32_t;
 
 // X(enumerator, HLO name, family). Families: L leaf, E elementwise (all operands and the result have one shape, or
 // are scalars), D data movement, C contraction, R reduction, X control flow and calls, O other.
-#define ALPA_OP_KINDS(X)                                                                                               \
-  X(kParameter, "parameter", L)                                                                                        \
-  X(kConstant, "constant", L) X(kIota, "iota", L) X(kAbs, "abs", E) X(kAcos, "acos", E) X(kAcosh, "acosh", E) X(       \
-      kAdd, "add", E) X(kAnd, "and", E) X(kAsin, "asin", E) X(kAsinh, "asinh", E) X(kAtan2, "atan2", E)                \
-      X(kAtanh, "atanh", E) X(kBitcastConvert, "bitcast-convert", E) X(kCbrt, "cbrt", E) X(kCeil, "ceil", E) X(        \
-          kClamp, "clamp", E) X(kClz, "count-leading-zeros", E) X(kCompare, "compare", E) X(kComplex, "complex", E)    \
-          X(kConvert, "convert", E) X(kCopy, "copy", E) X(kCos, "cosine", E) X(kCosh, "cosh", E) X(                    \
-              kDivide, "divide", E) X(kErf, "erf", E)                                                                  \
-              X(kExp, "exponential", E) X(kExpm1, "exponential-minus-one", E) X(kFloor, "floor", E) X(                 \
-                  kImag, "imag", E) X(kIsFinite, "is-finite", E)                                                       \
-                  X(kLog, "log", E) X(kLog1p, "log-plus-one", E) X(kLogistic, "logistic", E) X(kMaximum, "maximum", E) \
-                      X(kMinimum, "minimum", E) X(kMultiply, "multiply", E) X(kNegate, "negate", E)                    \
-                          X(kNot, "not", E) X(kOr, "or", E) X(kPopcnt, "popcnt", E) X(kPower, "power", E) X(           \
-                              kReal, "real", E) X(kReducePrecision, "reduce-precision", E)                             \
-                              X(kRemainder, "remainder",                                                               \
-                                E) X(kRoundAfz, "round-nearest-afz",                                                   \
-                                     E) X(kRoundEven, "round-nearest-even", E)                                         \
-                                  X(kRsqrt, "rsqrt", E) X(kSelect, "select", E) X(kShiftLeft, "shift-left", E) X(      \
-                                      kShiftRightArithmetic,                                                           \
-                                      "shift-right-arithmetic",                                                        \
-                                      E) X(kShiftRightLogical, "shift-right-logical",                                  \
-                                           E) X(kSign, "sign", E)                                                      \
-                                      X(kSin, "sine", E) X(kSinh, "sinh", E) X(kSqrt, "sqrt", E) X(                    \
-                                          kStochasticConvert,                                                          \
-                                          "stochastic-convert",                                                        \
-                                          E) X(kSubtract, "subtract", E)                                               \
-                                          X(kTan, "tan", E) X(kTanh, "tanh", E) X(kXor, "xor", E) X(kMap, "map", E)    \
-                                              X(kBroadcast, "broadcast", D) X(kConcatenate, "concatenate", D) X(       \
-                                                  kDynamicSlice,                                                       \
-                                                  "dynamic-slice",                                                     \
-                                                  D) X(kDynamicUpdateSlice, "dynamic-update-slice",                    \
-                                                       D) X(kGather, "gather", D)                                      \
-                                                  X(kPad, "pad", D) X(kReshape, "reshape", D)                          \
-                                                      X(kReverse, "reverse", D) X(kScatter, "scatter", D) X(           \
-                                                          kSlice,                                                      \
-                                                          "slice", D) X(kTranspose, "transpose", D)                    \
-                                                          X(kConvolution, "convolution", C) X(kDot, "dot", C) X(       \
-                                                              kReduce, "reduce",                                       \
-                                                              R) X(kReduceWindow, "reduce-window",                     \
-                                                                   R) X(kSelectAndScatter, "select-and-scatter", R)    \
-                                                              X(kCall, "call",                                         \
-                                                                X) X(kConditional, "conditional",                      \
-                                                                     X) X(kCustomCall, "custom-call", X)               \
-                                                                  X(kWhile, "while",                                   \
-                                                                    X) X(kOptimizationBarrier, "opt-barrier",          \
-                                                                         X) X(kBatchNormGrad, "batch-norm-grad", O)    \
-                                                                      X(kBatchNormInference, "batch-norm-inference",   \
-                                                                        O) X(kBatchNormTraining,                       \
-                                                                             "batch-norm-training",                    \
-                                                                             O) X(kCholesky, "cholesky", O)            \
-                                                                          X(kFft, "fft", O) X(kRng, "rng", O) X(       \
-                                                                              kRaggedDot,                              \
-                                                                              "ragged-dot",                            \
-                                                                              O) X(kScaledDot, "scaled-dot", O)        \
-                                                                              X(kRngBitGenerator, "rng-bit-generator", \
-                                                                                O) X(kRngGetAndUpdateState,            \
-                                                                                     "rng-get-and-update-state",       \
-                                                                                     O) X(kSort, "sort",               \
-                                                                                          O) X(kTopK, "topk", O)       \
-                                                                                  X(kTriangularSolve,                  \
-                                                                                    "triangular-solve",                \
-                                                                                    O) X(kAllGather, "all-gather", O)  \
-                                                                                      X(kAllReduce, "all-reduce",      \
-                                                                                        O) X(kAllToAll, "all-to-all",  \
-                                                                                             O)                        \
-                                                                                          X(kCollectivePermute,        \
-                                                                                            "collective-permute",      \
-                                                                                            O) X(kReduceScatter,       \
-                                                                                                 "reduce-scatter", O)  \
-                                                                                              X(kPartitionId,          \
-                                                                                                "partition-id", O)     \
-                                                                                                  X(kReplicaId,        \
-                                                                                                    "replica-id", O)
+// clang-format off
+#define ALPA_OP_KINDS(X)                                                                                              \
+  X(kParameter, "parameter", L) X(kConstant, "constant", L) X(kIota, "iota", L)                                       \
+  X(kAbs, "abs", E) X(kAcos, "acos", E) X(kAcosh, "acosh", E) X(kAdd, "add", E) X(kAnd, "and", E) X(kAsin, "asin", E) \
+  X(kAsinh, "asinh", E) X(kAtan2, "atan2", E) X(kAtanh, "atanh", E) X(kBitcastConvert, "bitcast-convert", E)          \
+  X(kCbrt, "cbrt", E) X(kCeil, "ceil", E) X(kClamp, "clamp", E) X(kClz, "count-leading-zeros", E)                     \
+  X(kCompare, "compare", E) X(kComplex, "complex", E) X(kConvert, "convert", E) X(kCopy, "copy", E)                   \
+  X(kCos, "cosine", E) X(kCosh, "cosh", E) X(kDivide, "divide", E) X(kErf, "erf", E) X(kExp, "exponential", E)        \
+  X(kExpm1, "exponential-minus-one", E) X(kFloor, "floor", E) X(kImag, "imag", E) X(kIsFinite, "is-finite", E)        \
+  X(kLog, "log", E) X(kLog1p, "log-plus-one", E) X(kLogistic, "logistic", E) X(kMaximum, "maximum", E)                \
+  X(kMinimum, "minimum", E) X(kMultiply, "multiply", E) X(kNegate, "negate", E) X(kNot, "not", E) X(kOr, "or", E)     \
+  X(kPopcnt, "popcnt", E) X(kPower, "power", E) X(kReal, "real", E) X(kReducePrecision, "reduce-precision", E)        \
+  X(kRemainder, "remainder", E) X(kRoundAfz, "round-nearest-afz", E) X(kRoundEven, "round-nearest-even", E)           \
+  X(kRsqrt, "rsqrt", E) X(kSelect, "select", E) X(kShiftLeft, "shift-left", E)                                        \
+  X(kShiftRightArithmetic, "shift-right-arithmetic", E) X(kShiftRightLogical, "shift-right-logical", E)               \
+  X(kSign, "sign", E) X(kSin, "sine", E) X(kSinh, "sinh", E) X(kSqrt, "sqrt", E)                                      \
+  X(kStochasticConvert, "stochastic-convert", E) X(kSubtract, "subtract", E) X(kTan, "tan", E) X(kTanh, "tanh", E)    \
+  X(kXor, "xor", E) X(kMap, "map", E)                                                                                 \
+  X(kBroadcast, "broadcast", D) X(kConcatenate, "concatenate", D) X(kDynamicSlice, "dynamic-slice", D)                \
+  X(kDynamicUpdateSlice, "dynamic-update-slice", D) X(kGather, "gather", D) X(kPad, "pad", D)                         \
+  X(kReshape, "reshape", D) X(kReverse, "reverse", D) X(kScatter, "scatter", D) X(kSlice, "slice", D)                 \
+  X(kTranspose, "transpose", D)                                                                                       \
+  X(kConvolution, "convolution", C) X(kDot, "dot", C)                                                                 \
+  X(kReduce, "reduce", R) X(kReduceWindow, "reduce-window", R) X(kSelectAndScatter, "select-and-scatter", R)          \
+  X(kCall, "call", X) X(kConditional, "conditional", X) X(kCustomCall, "custom-call", X) X(kWhile, "while", X)        \
+  X(kOptimizationBarrier, "opt-barrier", X)                                                                           \
+  X(kBatchNormGrad, "batch-norm-grad", O) X(kBatchNormInference, "batch-norm-inference", O)                           \
+  X(kBatchNormTraining, "batch-norm-training", O) X(kCholesky, "cholesky", O) X(kFft, "fft", O) X(kRng, "rng", O)     \
+  X(kRaggedDot, "ragged-dot", O) X(kScaledDot, "scaled-dot", O) X(kRngBitGenerator, "rng-bit-generator", O)           \
+  X(kRngGetAndUpdateState, "rng-get-and-update-state", O) X(kSort, "sort", O) X(kTopK, "topk", O)                     \
+  X(kTriangularSolve, "triangular-solve", O) X(kAllGather, "all-gather", O) X(kAllReduce, "all-reduce", O)            \
+  X(kAllToAll, "all-to-all", O) X(kCollectivePermute, "collective-permute", O) X(kReduceScatter, "reduce-scatter", O) \
+  X(kPartitionId, "partition-id", O) X(kReplicaId, "replica-id", O)
+// clang-format on
 
 enum class OpKind : uint8_t {
 #define ALPA_X(enumerator, name, family) enumerator,

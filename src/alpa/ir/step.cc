@@ -46,7 +46,7 @@ Status Verify(const StepSignature& s, const Module& module) {
       return broken(fmt::format("output {} updates no input", o));
     }
   }
-  if (s.loss >= static_cast<int32_t>(s.outputs.size())) return broken("the loss is not an output");
+  if (s.loss < -1 || s.loss >= static_cast<int32_t>(s.outputs.size())) return broken("the loss is not an output");
   return Ok();
 }
 

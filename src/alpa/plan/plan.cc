@@ -11,19 +11,29 @@ using nlohmann::json;
 
 Error Bad(const std::string& what) { return {Code::kInvalidInput, "plan: " + what, ""}; }
 
-// The member `key` of `object`, checked to be of the JSON kind `check` accepts.
-Result<json> Member(const json& object, const char* key, bool (json::*check)() const noexcept, const char* kind) {
-  if (!object.contains(key)) return Bad(fmt::format("key '{}' is missing", key));
+// The member `key` of `object`, checked to be of the JSON kind `check` accepts. `where`: "" or "mesh.", for messages.
+Result<json> Member(const json& object, const char* key, bool (json::*check)() const noexcept, const char* kind,
+                    const char* where = "") {
+  if (!object.contains(key)) return Bad(fmt::format("key '{}{}' is missing", where, key));
   const json& value = object.at(key);
-  if (!(value.*check)()) return Bad(fmt::format("key '{}' should be {}, is {}", key, kind, value.type_name()));
+  if (!(value.*check)()) {
+    return Bad(fmt::format("key '{}{}' should be {}, is {}", where, key, kind, value.type_name()));
+  }
   return value;
+}
+
+// The layout that `value` spells out; `key` ("inputs[3]", "ops.dot.1") for messages.
+Result<sharding::Spec> SpecAt(const json& value, const std::string& key, const cluster::Mesh& mesh) {
+  if (!value.is_string()) return Bad(fmt::format("key '{}' should be a string, is {}", key, value.type_name()));
+  Result<sharding::Spec> spec = sharding::ParseSpec(value.get<std::string>(), mesh);
+  if (spec.ok()) return spec;
+  return Error{spec.error().code, fmt::format("plan: key '{}': {}", key, spec.error().message), spec.error().hint};
 }
 
 Result<std::vector<sharding::Spec>> Specs(const json& list, const char* key, const cluster::Mesh& mesh) {
   std::vector<sharding::Spec> out;
-  for (const json& text : list) {
-    if (!text.is_string()) return Bad(fmt::format("key '{}' should hold strings, holds {}", key, text.type_name()));
-    ALPA_TRY(sharding::Spec spec, sharding::ParseSpec(text.get<std::string>(), mesh));
+  for (const json& value : list) {
+    ALPA_TRY(sharding::Spec spec, SpecAt(value, fmt::format("{}[{}]", key, out.size()), mesh));
     out.push_back(std::move(spec));
   }
   return out;
@@ -47,7 +57,8 @@ std::string ToJson(const Plan& plan) {
   j["outputs"] = texts(plan.outputs);
   j["ops"] = json::object();
   for (const auto& [name, spec] : plan.ops) j["ops"][name] = sharding::ToString(spec, plan.mesh);
-  return j.dump(1) + "\n";
+  // Names come from the model file and need not be UTF-8, which JSON is.
+  return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 Result<Plan> FromJson(std::string_view text) {
@@ -56,16 +67,15 @@ Result<Plan> FromJson(std::string_view text) {
   if (!j.is_object() || !j.contains("alpa_plan")) return Bad("key 'alpa_plan' is missing: this is not a plan of alpa");
   Plan plan;
   ALPA_TRY(const json version, Member(j, "alpa_plan", &json::is_number_integer, "an integer"));
-  plan.version = version.get<int>();
-  if (plan.version != kVersion) {
-    return Bad(fmt::format("is of version {}, this alpa reads version {}", plan.version, kVersion));
+  if (version != kVersion) {
+    return Bad(fmt::format("is of version {}, this alpa reads version {}", version.dump(), kVersion));
   }
   ALPA_TRY(const json method, Member(j, "method", &json::is_string, "a string"));
   ALPA_TRY(const json model, Member(j, "model", &json::is_string, "a string"));
   ALPA_TRY(const json fingerprint, Member(j, "model_fingerprint", &json::is_string, "a string of 16 hex digits"));
   ALPA_TRY(const json mesh, Member(j, "mesh", &json::is_object, "an object"));
-  ALPA_TRY(const json shape, Member(mesh, "shape", &json::is_array, "a list of integers"));
-  ALPA_TRY(const json axes, Member(mesh, "axes", &json::is_array, "a list of strings"));
+  ALPA_TRY(const json shape, Member(mesh, "shape", &json::is_array, "a list of integers", "mesh."));
+  ALPA_TRY(const json axes, Member(mesh, "axes", &json::is_array, "a list of strings", "mesh."));
   ALPA_TRY(const json inputs, Member(j, "inputs", &json::is_array, "a list"));
   ALPA_TRY(const json outputs, Member(j, "outputs", &json::is_array, "a list"));
   plan.method = method.get<std::string>();
@@ -76,11 +86,13 @@ Result<Plan> FromJson(std::string_view text) {
   }
   plan.model_fingerprint = std::stoull(digits, nullptr, 16);
   for (const json& extent : shape) {
-    if (!extent.is_number_integer()) return Bad("key 'mesh.shape' should hold integers");
+    if (!extent.is_number_integer()) {
+      return Bad(fmt::format("key 'mesh.shape' should hold integers, holds {}", extent.type_name()));
+    }
     plan.mesh.shape.push_back(extent.get<int64_t>());
   }
   for (const json& axis : axes) {
-    if (!axis.is_string()) return Bad("key 'mesh.axes' should hold strings");
+    if (!axis.is_string()) return Bad(fmt::format("key 'mesh.axes' should hold strings, holds {}", axis.type_name()));
     plan.mesh.axes.push_back(axis.get<std::string>());
   }
   ALPA_RETURN_IF_ERROR(cluster::Verify(plan.mesh));
@@ -89,8 +101,7 @@ Result<Plan> FromJson(std::string_view text) {
   if (j.contains("ops")) {
     ALPA_TRY(const json ops, Member(j, "ops", &json::is_object, "an object"));
     for (const auto& [name, value] : ops.items()) {
-      if (!value.is_string()) return Bad(fmt::format("key 'ops.{}' should be a string", name));
-      ALPA_TRY(plan.ops[name], sharding::ParseSpec(value.get<std::string>(), plan.mesh));
+      ALPA_TRY(plan.ops[name], SpecAt(value, fmt::format("ops.{}", name), plan.mesh));
     }
   }
   return plan;
@@ -98,26 +109,28 @@ Result<Plan> FromJson(std::string_view text) {
 
 Status Verify(const Plan& plan, const ir::Module& module) {
   ALPA_RETURN_IF_ERROR(cluster::Verify(plan.mesh));
-  if (plan.model_fingerprint != ir::Fingerprint(module)) {
+  const uint64_t fingerprint = ir::Fingerprint(module);
+  if (plan.model_fingerprint != fingerprint) {
     return Error{Code::kMismatch,
                  fmt::format("the plan was made for another model: '{}' ({:016x}), this one is '{}' ({:016x})",
-                             plan.model, plan.model_fingerprint, module.name, ir::Fingerprint(module)),
+                             plan.model, plan.model_fingerprint, module.name, fingerprint),
                  "make a new plan for this model"};
   }
   if (plan.inputs.size() != module.inputs.size() || plan.outputs.size() != module.outputs.size()) {
     return Bad(fmt::format("gives {} input and {} output shardings, the model has {} and {}", plan.inputs.size(),
                            plan.outputs.size(), module.inputs.size(), module.outputs.size()));
   }
-  auto verify = [&](const char* what, size_t index, const sharding::Spec& spec, ir::ValueId value) -> Status {
+  auto verify = [&](const std::string& what, const sharding::Spec& spec, ir::ValueId value) -> Status {
     const Status status = sharding::Verify(spec, module.shape(value), plan.mesh);
     if (status.ok()) return status;
-    return Error{status.error().code, fmt::format("plan: {} {}: {}", what, index, status.error().message), ""};
+    return Error{status.error().code, fmt::format("plan: {}: {}", what, status.error().message), ""};
   };
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
-    ALPA_RETURN_IF_ERROR(verify("input", i, plan.inputs[i], module.inputs[i]));
+    ALPA_RETURN_IF_ERROR(
+        verify(fmt::format("input {} '{}'", i, module.input_names[i]), plan.inputs[i], module.inputs[i]));
   }
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
-    ALPA_RETURN_IF_ERROR(verify("output", i, plan.outputs[i], module.outputs[i]));
+    ALPA_RETURN_IF_ERROR(verify(fmt::format("output {}", i), plan.outputs[i], module.outputs[i]));
   }
   if (plan.ops.empty()) return Ok();
   std::map<std::string_view, const ir::Op*> by_name;
@@ -126,7 +139,7 @@ Status Verify(const Plan& plan, const ir::Module& module) {
     const auto it = by_name.find(name);
     if (it == by_name.end()) return Bad(fmt::format("op '{}' is not in the model", name));
     if (it->second->results.size() != 1) return Bad(fmt::format("op '{}' has several results", name));
-    ALPA_RETURN_IF_ERROR(sharding::Verify(spec, module.shape(it->second->results[0]), plan.mesh));
+    ALPA_RETURN_IF_ERROR(verify(fmt::format("op '{}'", name), spec, it->second->results[0]));
   }
   return Ok();
 }

@@ -26,7 +26,7 @@ struct Plan {
   cluster::Mesh mesh;
   std::vector<sharding::Spec> inputs;
   std::vector<sharding::Spec> outputs;
-  std::map<std::string, sharding::Spec> ops;  // by op name, of its first result
+  std::map<std::string, sharding::Spec> ops;  // by op name; ops with one result only
 
   bool operator==(const Plan&) const = default;
 };

@@ -61,9 +61,10 @@ Status Verify(const Spec& spec, const ir::Shape& shape, const cluster::Mesh& mes
   for (const auto& axes : spec.dims) {
     for (const int axis : axes) {
       if (axis >= 0 && axis < axis_count) continue;
-      return Error{Code::kInvalidInput,
-                   fmt::format("sharding of {}: mesh {} has no axis {}", ir::ToString(shape), cluster::ToString(mesh), axis),
-                   ""};
+      return Error{
+          Code::kInvalidInput,
+          fmt::format("sharding of {}: mesh {} has no axis {}", ir::ToString(shape), cluster::ToString(mesh), axis),
+          ""};
     }
   }
   std::vector<bool> used(mesh.shape.size(), false);

@@ -150,6 +150,46 @@ absl::Status FoldDynamicSlice(HloInstruction* i) {
   return i->parent()->ReplaceInstruction(i, slice);
 }
 
+// Where a dynamic-update-slice at constant places writes; nothing when a place is not constant.
+std::optional<std::vector<int64_t>> ConstantStart(const HloInstruction* update) {
+  std::vector<int64_t> start;
+  const auto& whole = update->shape();
+  for (int64_t d = 0; d < static_cast<int64_t>(whole.dimensions().size()); ++d) {
+    const HloInstruction* index = update->operand(2 + d);
+    if (!index->IsConstant()) return std::nullopt;
+    const std::optional<int64_t> at = index->literal().GetFirstInteger();
+    if (!at.has_value()) return std::nullopt;
+    start.push_back(std::clamp<int64_t>(*at, 0, whole.dimensions(d) - update->operand(1)->shape().dimensions(d)));
+  }
+  return start;
+}
+
+// slice(dynamic-update-slice(stack, piece)) -> piece, or the slice of an older stack when the piece lies elsewhere. What
+// an iteration put on a stack (residuals of a scan) then reaches its reader without the stack.
+absl::Status ForwardSlice(HloInstruction* slice) {
+  for (const int64_t stride : slice->slice_strides()) {
+    if (stride != 1) return absl::OkStatus();
+  }
+  HloInstruction* from = slice->mutable_operand(0);
+  while (from->opcode() == HloOpcode::kDynamicUpdateSlice) {
+    const auto start = ConstantStart(from);
+    if (!start.has_value()) break;
+    bool same = true;
+    bool apart = false;
+    for (size_t d = 0; d < start->size(); ++d) {
+      const int64_t low = slice->slice_starts()[d];
+      const int64_t high = slice->slice_limits()[d];
+      const int64_t end = (*start)[d] + from->operand(1)->shape().dimensions(static_cast<int>(d));
+      same = same && low == (*start)[d] && high == end;
+      apart = apart || high <= (*start)[d] || end <= low;
+    }
+    if (same) return slice->parent()->ReplaceInstruction(slice, from->mutable_operand(1));
+    if (!apart) break;
+    from = from->mutable_operand(0);
+  }
+  return from == slice->mutable_operand(0) ? absl::OkStatus() : slice->ReplaceOperandWith(0, from);
+}
+
 absl::Status FoldConstants(HloComputation* computation) {
   for (HloInstruction* i : computation->MakeInstructionPostOrder()) {
     if (i->opcode() == HloOpcode::kDynamicSlice) {
@@ -199,12 +239,21 @@ bool Copyable(const HloInstruction* loop) {
                      [](const HloInstruction* u) { return u->opcode() == HloOpcode::kGetTupleElement; });
 }
 
+// Takes the tuples of former loops apart and folds what their constant counters steered.
 absl::Status Simplify(::xla::HloModule& module) {
+  auto drop = [&] {
+    ::xla::HloPassPipeline pipeline("after unrolling");
+    pipeline.AddPass<::xla::TupleSimplifier>();
+    pipeline.AddPass<::xla::HloDCE>();
+    return pipeline.Run(&module).status();
+  };
+  if (absl::Status s = drop(); !s.ok()) return s;
   if (absl::Status s = FoldConstants(module.entry_computation()); !s.ok()) return s;
-  ::xla::HloPassPipeline pipeline("after unrolling");
-  pipeline.AddPass<::xla::TupleSimplifier>();
-  pipeline.AddPass<::xla::HloDCE>();
-  return pipeline.Run(&module).status();
+  for (HloInstruction* i : module.entry_computation()->MakeInstructionPostOrder()) {
+    if (i->opcode() != HloOpcode::kSlice) continue;
+    if (absl::Status s = ForwardSlice(i); !s.ok()) return s;
+  }
+  return drop();
 }
 
 }  // namespace
