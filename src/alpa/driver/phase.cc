@@ -9,7 +9,8 @@
 namespace alpa::driver {
 
 std::string_view Name(Phase phase) {
-  static constexpr std::array<std::string_view, kPhases.size()> kNames = {"import", "analyze", "plan", "compile", "run"};
+  static constexpr std::array<std::string_view, kPhases.size()> kNames = {"import", "analyze", "plan", "compile",
+                                                                          "run"};
   return kNames[static_cast<size_t>(phase)];
 }
 
@@ -29,7 +30,9 @@ void Gate::Finish(Phase phase, std::chrono::steady_clock::time_point start) cons
 Status Gate::Dump(Phase phase, std::string_view extension, const std::string& text) const {
   std::error_code ec;
   std::filesystem::create_directories(options_.dump_dir, ec);
-  if (ec) return Error{Code::kIo, fmt::format("{}: cannot make the folder: {}", options_.dump_dir.string(), ec.message()), ""};
+  if (ec)
+    return Error{Code::kIo, fmt::format("{}: cannot make the folder: {}", options_.dump_dir.string(), ec.message()),
+                 ""};
   const std::string file = fmt::format("{:02}-{}.{}", static_cast<int>(phase) + 1, Name(phase), extension);
   return WriteFileAtomic(options_.dump_dir / file, text);
 }

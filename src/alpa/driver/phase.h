@@ -21,9 +21,9 @@ std::string_view Name(Phase phase);  // "import", "analyze", ...
 std::optional<Phase> PhaseFromName(std::string_view name);
 
 struct GateOptions {
-  std::filesystem::path dump_dir;      // empty: no dumps
-  std::optional<Phase> stop_after;     // the last phase to run
-  bool verbose = false;                // a line with the time of each phase on stderr
+  std::filesystem::path dump_dir;   // empty: no dumps
+  std::optional<Phase> stop_after;  // the last phase to run
+  bool verbose = false;             // a line with the time of each phase on stderr
 };
 
 // Times each phase, verifies its result, dumps it, and says when to stop. One per command.

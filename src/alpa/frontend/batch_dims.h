@@ -27,7 +27,7 @@ std::string_view Name(BatchKind kind);  // "none", "batched", "partial", "reduce
 
 struct BatchInfo {
   BatchKind kind = BatchKind::kNone;
-  bool uses_state = false;  // depends on a floating state input, so it costs a forward pass to know
+  bool uses_state = false;  // depends on weights or other floating state, so it may cost a forward pass to know
   int dim = -1;             // batched: the dimension along which the blocks lie
   int level = 0;            // rounds of accumulation that must be complete before this value can be computed
   int64_t parts = 1;        // batched: the most blocks, and every legal number of blocks divides it

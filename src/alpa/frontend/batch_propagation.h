@@ -42,6 +42,7 @@ class BatchPropagation {
   void VisitReshape(const ir::Op& op);
   void VisitLoop(const ir::Op& op);
   void VisitBranches(const ir::Op& op, size_t first_argument);
+  void SetJoined(const ir::Op& op, std::vector<BatchState> results);
   void VisitByRule(const ir::Op& op);
 
   // The cases of VisitByRule: some operand mixed; some batched; none batched but some complete or partial; none at all.

@@ -87,7 +87,7 @@ void BatchPropagation::VisitLoop(const ir::Op& op) {
     return Mix(op, "lets the batch decide how often a loop runs");
   }
   for (BatchEvent& event : body.events()) events_.push_back(std::move(event));
-  for (size_t r = 0; r < op.results.size(); ++r) Set(op.results[r], std::move(carried[r]));
+  SetJoined(op, std::move(carried));
 }
 
 void BatchPropagation::VisitBranches(const ir::Op& op, size_t first_argument) {
@@ -122,7 +122,23 @@ void BatchPropagation::VisitBranches(const ir::Op& op, size_t first_argument) {
       Record(std::move(event), op);
     }
   }
-  for (size_t r = 0; r < op.results.size(); ++r) Set(op.results[r], std::move(joined[r]));
+  SetJoined(op, std::move(joined));
+}
+
+// Results of an op with regions; says so when they were mixed not by an op inside, but by coming together here.
+void BatchPropagation::SetJoined(const ir::Op& op, std::vector<BatchState> results) {
+  const bool explained = std::any_of(events_.begin(), events_.end(), [&](const BatchEvent& event) {
+    return event.kind == BatchEvent::Kind::kMixed && event.op == Id(op);
+  });
+  bool mixed = false;
+  for (size_t r = 0; r < op.results.size(); ++r) {
+    mixed |= results[r].info.kind == BatchKind::kMixed && results[r].info.origin == Id(op);
+    Set(op.results[r], std::move(results[r]));
+  }
+  if (!mixed || explained) return;
+  BatchEvent event;
+  event.why = "carries the batch along different dimensions";
+  Record(std::move(event), op);
 }
 
 }  // namespace alpa::frontend

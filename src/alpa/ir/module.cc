@@ -156,6 +156,8 @@ uint64_t Fingerprint(const Module& module) {
   for (const Op& op : module.ops) {
     if (op.kind == OpKind::kParameter) continue;
     uint64_t h = Mix(Fnv1a(Name(op.kind)), Fnv1a(std::visit(AttributeText{}, op.attributes)));
+    // The text of a splat is its value as a double; 64-bit integers have more digits.
+    if (const auto* constant = std::get_if<ConstantAttr>(&op.attributes)) h = Mix(h, constant->hash);
     for (const Module& region : op.regions) h = Mix(h, Fingerprint(region));
     for (const ValueId v : op.operands) h = Mix(h, hash[static_cast<size_t>(v)]);
     for (size_t r = 0; r < op.results.size(); ++r) {

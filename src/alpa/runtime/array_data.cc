@@ -5,76 +5,21 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <utility>
 
+#include "alpa/base/file.h"
 #include "alpa/runtime/input_names.h"
-#include "alpa/runtime/npz.h"
 #include "alpa/runtime/permutation.h"
+#include "alpa/runtime/stored_array.h"
 
 namespace alpa::runtime {
 namespace {
-
-constexpr int64_t kMaxInMemory = int64_t{256} << 20;
-
-// An array that is in memory, or lies row-major in a file.
-struct StoredArray {
-  std::string where;  // file and member, for messages
-  ir::Shape shape;
-  std::optional<ir::HostTensor> tensor;
-  std::shared_ptr<const NpzFile> file;
-  int64_t offset = 0;  // of its elements in `file`
-
-  Status Read(int64_t from, std::span<std::byte> out) const {
-    if (!tensor) return file->file().ReadAt(offset + from, out);
-    const auto part = tensor->bytes().subspan(static_cast<size_t>(from), out.size());
-    std::copy(part.begin(), part.end(), out.begin());
-    return Ok();
-  }
-};
-
-Result<StoredArray> OpenMember(const std::shared_ptr<const NpzFile>& file, const std::string& member) {
-  StoredArray array;
-  array.where = fmt::format("{}: member '{}'", file->path(), member);
-  ALPA_TRY(const NpyHeader header, file->Header(member));
-  array.shape = header.shape;
-  std::optional<int64_t> offset;
-  if (header.shape.bytes().value > kMaxInMemory) {
-    ALPA_TRY(offset, file->ElementsOffset(member));
-  }
-  if (offset) {
-    array.file = file;
-    array.offset = *offset;
-  } else {
-    ALPA_TRY(array.tensor, file->Read(member));
-  }
-  return array;
-}
-
-// A file's arrays by name.
-struct Shard {
-  std::string path;
-  std::vector<std::string> names;
-  std::shared_ptr<const NpzFile> npz;                // or
-  std::vector<std::pair<std::string, std::string>> npy;  // name, path
-};
-
-Result<StoredArray> OpenArray(const Shard& shard, size_t index) {
-  if (shard.npz) return OpenMember(shard.npz, shard.names[index]);
-  StoredArray array;
-  array.where = shard.npy[index].second;
-  ALPA_TRY(array.tensor, ReadNpyFile(array.where));
-  array.shape = array.tensor->shape();
-  return array;
-}
 
 // The examples for one batch input, in one part per file.
 struct Column {
   BatchInput input;
   std::vector<StoredArray> parts;
   std::vector<int64_t> ends;  // examples up to the end of each part
-
-  int64_t examples() const { return ends.back(); }
 };
 
 Error Mismatch(std::string message, std::string hint = "") {
@@ -85,14 +30,14 @@ std::string InputText(const BatchInput& input) {
   return input.name.empty() ? fmt::format("input {}", input.input) : fmt::format("input {} '{}'", input.input, input.name);
 }
 
-// Which array of the shard is for each input.
-Result<std::vector<size_t>> MatchNames(const Shard& shard, const std::vector<BatchInput>& inputs) {
+// Which array of the set is for each input.
+Result<std::vector<size_t>> MatchNames(const ArraySet& set, const std::vector<BatchInput>& inputs) {
   std::vector<size_t> match;
   const bool named = std::all_of(inputs.begin(), inputs.end(), [](const BatchInput& i) { return !i.name.empty(); });
   if (!named) {
-    if (shard.names.size() != inputs.size()) {
+    if (set.names().size() != inputs.size()) {
       return Mismatch(fmt::format("{}: holds {} arrays ({}), the model has {} batch inputs, whose names are unknown",
-                                  shard.path, shard.names.size(), fmt::join(shard.names, ", "), inputs.size()),
+                                  set.path(), set.names().size(), fmt::join(set.names(), ", "), inputs.size()),
                       "give one array per batch input, in order");
     }
     for (size_t i = 0; i < inputs.size(); ++i) match.push_back(i);
@@ -100,15 +45,15 @@ Result<std::vector<size_t>> MatchNames(const Shard& shard, const std::vector<Bat
   }
   for (const BatchInput& input : inputs) {
     const auto find = [&](auto same) {
-      return static_cast<size_t>(std::find_if(shard.names.begin(), shard.names.end(), same) - shard.names.begin());
+      return static_cast<size_t>(std::find_if(set.names().begin(), set.names().end(), same) - set.names().begin());
     };
     size_t index = find([&](const std::string& name) { return name == input.name; });
-    if (index == shard.names.size()) {
+    if (index == set.names().size()) {
       index = find([&](const std::string& name) { return name == LastComponent(input.name); });
     }
-    if (index == shard.names.size()) {
-      return Mismatch(fmt::format("{}: no array is called '{}' or '{}' as {} is; there are: {}", shard.path, input.name,
-                                  LastComponent(input.name), InputText(input), fmt::join(shard.names, ", ")));
+    if (index == set.names().size()) {
+      return Mismatch(fmt::format("{}: no array is called '{}' or '{}' as {} is; there are: {}", set.path(), input.name,
+                                  LastComponent(input.name), InputText(input), fmt::join(set.names(), ", ")));
     }
     match.push_back(index);
   }
@@ -120,9 +65,9 @@ Result<int64_t> CheckArray(const StoredArray& array, const BatchInput& input) {
   ir::Shape expected = input.shape;
   const auto dim = static_cast<size_t>(input.batch_dim);
   const bool counts = input.batch_dim >= 0;
-  const int64_t examples = counts && array.shape.rank() == expected.rank() ? array.shape.dims[dim] : 1;
+  const int64_t examples = counts && array.shape().rank() == expected.rank() ? array.shape().dims[dim] : 1;
   if (counts) expected.dims[dim] = examples;
-  if (array.shape == expected) return examples;
+  if (array.shape() == expected) return examples;
   std::string text = ir::ToString(input.shape);
   if (counts) {
     std::vector<std::string> dims;
@@ -130,7 +75,7 @@ Result<int64_t> CheckArray(const StoredArray& array, const BatchInput& input) {
     dims[dim] = "examples";
     text = fmt::format("{}[{}]", ir::Name(input.shape.dtype), fmt::join(dims, ","));
   }
-  return Mismatch(fmt::format("{}: is {}, {} needs {}", array.where, ir::ToString(array.shape), InputText(input), text));
+  return Mismatch(fmt::format("{}: is {}, {} needs {}", array.where(), ir::ToString(array.shape()), InputText(input), text));
 }
 
 class ArrayData : public DataSource {
@@ -179,7 +124,7 @@ class ArrayData : public DataSource {
       const int64_t local = examples[i] - (part == 0 ? 0 : column.ends[part - 1]);
       const StoredArray& array = column.parts[part];
       for (int64_t o = 0; o < outer; ++o) {
-        const int64_t from = (o * array.shape.dims[dim] + local) * static_cast<int64_t>(run);
+        const int64_t from = (o * array.shape().dims[dim] + local) * static_cast<int64_t>(run);
         const size_t to = (static_cast<size_t>(o) * examples.size() + i) * run;
         ALPA_RETURN_IF_ERROR(array.Read(from, tensor.bytes().subspan(to, run)));
       }
@@ -193,31 +138,6 @@ class ArrayData : public DataSource {
   std::string description_;
   uint64_t seed_;
 };
-
-Result<std::vector<Shard>> OpenShards(const std::vector<std::string>& paths) {
-  std::vector<Shard> shards;
-  Shard npy;
-  for (const std::string& path : paths) {
-    if (std::filesystem::path(path).extension() == ".npy") {
-      npy.path = paths.front();
-      npy.names.push_back(std::filesystem::path(path).stem().string());
-      npy.npy.emplace_back(npy.names.back(), path);
-      continue;
-    }
-    ALPA_TRY(NpzFile file, NpzFile::Open(path));
-    Shard shard;
-    shard.path = path;
-    shard.names = file.names();
-    shard.npz = std::make_shared<const NpzFile>(std::move(file));
-    shards.push_back(std::move(shard));
-  }
-  if (npy.names.empty()) return shards;
-  if (!shards.empty()) {
-    return Error{Code::kInvalidArgument, ".npz and .npy files are given together as data", "give one kind"};
-  }
-  shards.push_back(std::move(npy));
-  return shards;
-}
 
 // The batch size that all inputs with a batch dimension share.
 Result<int64_t> CommonBatch(const std::vector<BatchInput>& inputs) {
@@ -234,42 +154,55 @@ Result<int64_t> CommonBatch(const std::vector<BatchInput>& inputs) {
   return Error{Code::kUnsupported, "no batch input has a batch dimension along which data could be cut", ""};
 }
 
+// Adds the arrays of `set` to the columns; returns the number of its examples.
+Result<int64_t> AddSet(const ArraySet& set, std::vector<Column>& columns) {
+  std::vector<BatchInput> inputs;
+  for (const Column& column : columns) inputs.push_back(column.input);
+  ALPA_TRY(const std::vector<size_t> match, MatchNames(set, inputs));
+  int64_t examples = -1;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    ALPA_TRY(StoredArray array, set.Get(match[i]));
+    ALPA_TRY(const int64_t count, CheckArray(array, inputs[i]));
+    if (inputs[i].batch_dim >= 0) {
+      if (examples < 0) examples = count;
+      if (count != examples) {
+        return Mismatch(fmt::format("{}: holds {} examples, another array of the same data {}", array.where(), count, examples));
+      }
+      columns[i].ends.push_back((columns[i].ends.empty() ? 0 : columns[i].ends.back()) + count);
+    }
+    columns[i].parts.push_back(std::move(array));
+  }
+  return examples;
+}
+
+std::string DescribeArrays(const std::vector<std::string>& paths, const std::vector<Column>& columns, int64_t examples) {
+  std::vector<std::string> names;
+  for (const std::string& path : paths) names.push_back(std::filesystem::path(path).filename().string());
+  uint32_t crc = 0;
+  for (const Column& column : columns) {
+    for (const StoredArray& part : column.parts) crc = Crc32(fmt::to_string(part.crc()), crc);
+  }
+  return fmt::format("{} examples in {} (checksum {:08x})", examples, fmt::join(names, ", "), crc);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DataSource>> OpenArrayData(const std::vector<std::string>& paths, std::vector<BatchInput> inputs,
                                                   const DataOptions& options) {
   ALPA_TRY(const int64_t batch, CommonBatch(inputs));
-  ALPA_TRY(const std::vector<Shard> shards, OpenShards(paths));
+  ALPA_TRY(const std::vector<ArraySet> sets, ArraySet::Open(paths));
   std::vector<Column> columns;
   for (BatchInput& input : inputs) columns.push_back({std::move(input), {}, {}});
-  inputs.clear();
-  for (const Column& column : columns) inputs.push_back(column.input);
-
   int64_t examples = 0;
-  for (const Shard& shard : shards) {
-    ALPA_TRY(const std::vector<size_t> match, MatchNames(shard, inputs));
-    int64_t in_shard = -1;
-    for (size_t i = 0; i < columns.size(); ++i) {
-      ALPA_TRY(StoredArray array, OpenArray(shard, match[i]));
-      ALPA_TRY(const int64_t count, CheckArray(array, inputs[i]));
-      if (inputs[i].batch_dim >= 0) {
-        if (in_shard < 0) in_shard = count;
-        if (count != in_shard) {
-          return Mismatch(fmt::format("{}: holds {} examples, another array of the same data {}", array.where, count, in_shard));
-        }
-        columns[i].ends.push_back(examples + count);
-      }
-      columns[i].parts.push_back(std::move(array));
-    }
-    examples += in_shard;
+  for (const ArraySet& set : sets) {
+    ALPA_TRY(const int64_t in_set, AddSet(set, columns));
+    examples += in_set;
   }
   if (examples < batch) {
     return Mismatch(fmt::format("{}: holds {} examples, fewer than one batch of {}", fmt::join(paths, ", "), examples, batch),
                     "give more data, or export the step with a smaller batch");
   }
-  std::vector<std::string> names;
-  for (const std::string& path : paths) names.push_back(std::filesystem::path(path).filename().string());
-  std::string description = fmt::format("arrays {}: {} examples", fmt::join(names, ", "), examples);
+  std::string description = DescribeArrays(paths, columns, examples);
   return std::unique_ptr<DataSource>(
       std::make_unique<ArrayData>(std::move(columns), examples, batch, std::move(description), options.seed));
 }

@@ -59,6 +59,11 @@ Result<std::optional<int64_t>> NpzFile::ElementsOffset(std::string_view name) co
   return std::optional(member->data_offset + header.bytes);
 }
 
+Result<uint32_t> NpzFile::Crc(std::string_view name) const {
+  ALPA_TRY(const ZipMember* member, Member(name));
+  return member->crc;
+}
+
 Status WriteNpz(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors) {
   ALPA_TRY(ZipWriter zip, ZipWriter::Create(path));
   for (const NamedTensor& t : tensors) {

@@ -1,6 +1,7 @@
 // NumPy's format of several named arrays (.npz): a zip file whose members are .npy arrays.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ class NpzFile {
   // Where in the file the elements of a stored row-major array begin, so that parts of it can be read; nothing when the
   // array is deflated or column-major. Errors as Read.
   Result<std::optional<int64_t>> ElementsOffset(std::string_view name) const;
+  // Checksum of a member's bytes (header and elements) as the file states it. kNotFound.
+  Result<uint32_t> Crc(std::string_view name) const;
   const InputFile& file() const { return zip_.file(); }
 
  private:

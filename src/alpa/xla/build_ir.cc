@@ -189,6 +189,12 @@ class Builder {
   }
 
  private:
+  // An op that alpa cannot take, or the one that asked for it: a token is made for the sake of its user.
+  Error UnknownOp(const HloInstruction* i) {
+    while (i->opcode() == HloOpcode::kAfterAll && i->user_count() > 0) i = i->users()[0];
+    return Unsupported(i, fmt::format("op {} is not supported", ::xla::HloOpcodeString(i->opcode())));
+  }
+
   Error Unsupported(const HloInstruction* i, const std::string& what) {
     return {Code::kUnsupported,
             fmt::format("{}: {} ('{}' at {})", source_, what, i->name(), ir::ToString(ToLocation(i))), ""};
@@ -248,7 +254,7 @@ class Builder {
   Status AddOp(const HloInstruction* i) {
     ir::Op op;
     const std::string opcode(::xla::HloOpcodeString(i->opcode()));
-    if (!ir::OpKindFromName(opcode, &op.kind)) return Unsupported(i, fmt::format("op {} is not supported", opcode));
+    if (!ir::OpKindFromName(opcode, &op.kind)) return UnknownOp(i);
     op.name = i->name();
     op.attributes = ToAttributes(i);
     op.location = AddLocation(i);

@@ -45,42 +45,65 @@ Form FormOf(std::string_view bytes) {
   return hlo ? Form::kHloText : Form::kMlirText;
 }
 
-// What XLA says, without its noise: the first diagnostic, with the place in the text.
-std::string Diagnostic(const absl::Status& status) {
-  std::string message(status.message());
-  static const std::regex kNotes(R"(\n?\s*(note: |see current operation).*)");
-  message = std::regex_replace(message, kNotes, "");
-  static const std::regex kPlace(R"(loc\("[^"]*":(\d+):(\d+)\))");
-  message = std::regex_replace(message, kPlace, "line $1 column $2");
-  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+// Line `number` (from 1) of `text`, without indentation, shortened to fit a terminal.
+std::string LineOf(std::string_view text, long number) {
+  for (; number > 1; --number) {
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) return "";
+    text.remove_prefix(end + 1);
+  }
+  std::string_view line = text.substr(0, text.find('\n'));
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  constexpr size_t kWidth = 100;
+  return line.size() > kWidth ? std::string(line.substr(0, kWidth)) + " ..." : std::string(line);
+}
+
+// What the MLIR parser says, without its noise, with the place in the text and the line there.
+std::string Diagnostic(const absl::Status& status, std::string_view bytes, Form form) {
+  // The first line says it; behind it come notes and a dump of the op.
+  std::string message(status.message().substr(0, status.message().find('\n')));
+  static const std::regex kPlace(R"(^[^ :]*:(\d+):(\d+): (?:error: )?)");
+  std::smatch place;
+  std::string excerpt;
+  if (std::regex_search(message, place, kPlace)) {
+    const bool text = form == Form::kMlirText;
+    if (text) excerpt = LineOf(bytes, std::stol(place[1]));
+    message = std::regex_replace(message, kPlace, text ? "line $1, column $2: " : "");
+  }
+  message = message.substr(0, message.find(" If this is intended"));
   constexpr size_t kLongest = 600;
   if (message.size() > kLongest) message = message.substr(0, kLongest) + " ...";
-  return message;
+  return excerpt.empty() ? message : message + "\n    " + excerpt;
 }
 
 // A clear word on the frequent causes, by what the parser's diagnostic says.
-Error MlirError(const absl::Status& status, const std::string& source, Form form) {
-  const std::string text = Diagnostic(status);
+Error MlirError(const absl::Status& status, std::string_view bytes, const std::string& source, Form form) {
+  const std::string text = Diagnostic(status, bytes, form);
   auto has = [&](const char* needle) { return text.find(needle) != std::string::npos; };
-  if (has("unregistered") || has("Dialect `") || has("is unknown") || has("custom op '") || has("failed to legalize")) {
-    return {Code::kUnsupported, fmt::format("{}: has an op that is not StableHLO: {}", source, text),
-            "export the step with jax.export or lowered.as_text(), without other dialects"};
+  auto mentions = [&](const char* needle) { return bytes.find(needle) != std::string_view::npos; };
+  const char* const hint = "expected StableHLO text or bytecode (jax.export), or HLO text or proto";
+  if (form == Form::kMlirText && !mentions("module") && !mentions("func")) {
+    return {Code::kInvalidInput, fmt::format("{}: this is not StableHLO", source), hint};
   }
-  if (has("no 'main'") || has("main") || has("entry")) {
-    return {Code::kInvalidInput, fmt::format("{}: {}", source, text), "the step must be the public function @main"};
+  if (has("unregistered") || has("dialect") || has("is unknown") || has("legaliz") || has("unsupported op")) {
+    return {Code::kUnsupported, fmt::format("{}: has an op that is not StableHLO: {}", source, text),
+            "export the step with jax.export or lowered.as_text(), without ops of other dialects"};
+  }
+  if (has("`main`") || has("'main'")) {
+    return {Code::kInvalidInput, fmt::format("{}: has no function main", source),
+            "the step must be the public function @main"};
   }
   if (form == Form::kMlirBytecode) {
     return {Code::kInvalidInput, fmt::format("{}: damaged or truncated StableHLO bytecode: {}", source, text), ""};
   }
-  return {Code::kInvalidInput, fmt::format("{}: not valid StableHLO: {}", source, text),
-          "expected StableHLO text or bytecode (jax.export), or HLO text or proto"};
+  return {Code::kInvalidInput, fmt::format("{}: not valid StableHLO: {}", source, text), hint};
 }
 
 Result<::xla::HloModuleProto> ParseMlir(std::string_view bytes, const std::string& source, Form form) {
   ::xla::XlaComputation computation;
   const absl::Status status = ::xla::ParseMlirModuleStringAndConvertToXlaComputation(
       absl::string_view(bytes.data(), bytes.size()), computation, /*use_tuple_args=*/false, /*return_tuple=*/false);
-  if (!status.ok()) return MlirError(status, source, form);
+  if (!status.ok()) return MlirError(status, bytes, source, form);
   return computation.proto();
 }
 

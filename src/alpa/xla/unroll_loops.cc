@@ -164,8 +164,8 @@ std::optional<std::vector<int64_t>> ConstantStart(const HloInstruction* update) 
   return start;
 }
 
-// slice(dynamic-update-slice(stack, piece)) -> piece, or the slice of an older stack when the piece lies elsewhere. What
-// an iteration put on a stack (residuals of a scan) then reaches its reader without the stack.
+// slice(dynamic-update-slice(stack, piece)) -> piece, or the slice of an older stack when the piece lies elsewhere.
+// What an iteration put on a stack (residuals of a scan) then reaches its reader without the stack.
 absl::Status ForwardSlice(HloInstruction* slice) {
   for (const int64_t stride : slice->slice_strides()) {
     if (stride != 1) return absl::OkStatus();

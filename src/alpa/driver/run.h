@@ -1,0 +1,39 @@
+// alpa run: train a step on several devices.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/driver/load_step.h"
+
+namespace alpa::driver {
+
+struct RunOptions {
+  LoadOptions load;
+  GateOptions gate;
+  int64_t devices = 1;
+  std::string plan = "data-parallel";  // or a plan file
+  std::filesystem::path save_plan;
+  int64_t steps = 0;  // 0: those the golden file holds, or 10
+  std::vector<std::filesystem::path> data;
+  std::string init;                  // FILE or random:SEED; empty: the sidecar's rules, else random:0
+  uint64_t seed = 0;                 // order of the data
+  std::filesystem::path check;       // golden file
+  double tolerance = 1;              // factor on the tolerances of --check
+  std::filesystem::path checkpoint;  // folder
+  int64_t checkpoint_every = 0;      // steps; 0: at the end only
+  int keep = 3;                      // newest checkpoints to keep
+  bool resume = false;
+  std::filesystem::path backend;     // PJRT plugin; empty: virtual CPU devices
+  std::filesystem::path metrics;     // JSON lines
+  std::filesystem::path loss_curve;  // SVG
+  bool quiet = false;
+};
+
+// Trains; progress on stderr, the outcome on stdout. kOutOfTolerance when --check fails.
+Status Run(const RunOptions& options);
+
+}  // namespace alpa::driver

@@ -1,0 +1,123 @@
+// The command line of alpa: reads options, calls the driver, prints its errors.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "alpa/base/result.h"
+#include "alpa/driver/demo.h"
+#include "alpa/driver/inspect.h"
+#include "alpa/driver/run.h"
+
+namespace {
+
+using alpa::driver::DemoOptions;
+using alpa::driver::GateOptions;
+using alpa::driver::InspectOptions;
+using alpa::driver::LoadOptions;
+using alpa::driver::RunOptions;
+
+constexpr const char* kVersion = "alpa 0.1.0";
+
+void AddModel(CLI::App* app, LoadOptions* load) {
+  app->add_option("MODEL", load->model, "training step: StableHLO text or bytecode, HLO text or proto, also .gz")
+      ->required();
+  app->add_option("--batch-args", load->batch_args, "which inputs are the batch, e.g. 3,4; all others are state")
+      ->delimiter(',');
+  app->add_option("--batch-dim", load->batch_dim, "dimension of the batch in the batch inputs (default: found out)");
+  app->add_option("--unroll", load->max_unrolled_ops, "counted loops grow to at most this many operations")
+      ->capture_default_str();
+}
+
+void AddGate(CLI::App* app, GateOptions* gate, std::string* stop_after) {
+  app->add_option("--dump-dir", gate->dump_dir, "write what each phase produces into this folder");
+  app->add_option("--stop-after", *stop_after, "last phase to run")
+      ->check(CLI::IsMember({"import", "analyze", "plan", "compile"}));
+  app->add_flag("-v,--verbose", gate->verbose, "time of each phase");
+}
+
+void AddInspect(CLI::App& app, InspectOptions* options, std::string* stop_after) {
+  CLI::App* command =
+      app.add_subcommand("inspect", "inputs, parameters, FLOPs, and what stands in the way of microbatching");
+  command->footer("example: alpa inspect step.mlirbc --json");
+  AddModel(command, &options->load);
+  AddGate(command, &options->gate, stop_after);
+  command->add_flag("--json", options->json, "as JSON");
+}
+
+void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
+  CLI::App* command = app.add_subcommand("run", "train a step on N devices");
+  command->footer(
+      "examples:\n"
+      "  alpa run step.mlirbc --devices 8 --steps 100 --data corpus/ --checkpoint ckpt\n"
+      "  alpa run step.mlirbc --devices 4 --check golden.npz");
+  AddModel(command, &options->load);
+  command->add_option("-n,--devices", options->devices, "devices (virtual CPU devices of this process)")
+      ->capture_default_str();
+  command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
+  command->add_option("--save-plan", options->save_plan, "write the plan here");
+  command->add_option("--steps", options->steps, "steps to train (default: 10, or those that --check needs)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--data", options->data, "files or folders: .npz with the batch arrays, or text (byte level)");
+  command->add_option("--init", options->init, "first values: .npz, .safetensors, .json (init rules), or random:SEED");
+  command->add_option("--seed", options->seed, "order of the data")->capture_default_str();
+  command->add_option("--check", options->check, "start from the inputs in this .npz and compare with its outputs");
+  command->add_option("--tolerance", options->tolerance, "factor on the tolerances of --check")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--checkpoint", options->checkpoint, "folder for checkpoints");
+  command
+      ->add_option("--checkpoint-every", options->checkpoint_every, "steps between checkpoints (default: at the end)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--keep", options->keep, "newest checkpoints to keep")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--resume", options->resume, "go on from the newest checkpoint in the folder");
+  command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
+  command->add_option("--metrics", options->metrics, "write step, loss and seconds as JSON lines");
+  command->add_option("--loss-curve", options->loss_curve, "write the loss curve as SVG");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  AddGate(command, &options->gate, stop_after);
+}
+
+void AddDemo(CLI::App& app, DemoOptions* options) {
+  CLI::App* command = app.add_subcommand("demo", "train a small byte-level GPT on text, and let it write");
+  command->footer("example: alpa demo --data my_texts/ --steps 200");
+  command->add_option("--data", options->data, "text files or folders (default: the texts of this checkout)");
+  command->add_option("-n,--devices", options->devices, "virtual devices")->capture_default_str();
+  command->add_option("--steps", options->steps, "steps to train")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--out", options->out, "folder for the loss curve")->capture_default_str();
+  command->add_option("--prompt", options->prompt, "text the model goes on from")->capture_default_str();
+}
+
+int Finish(const alpa::Status& status) {
+  if (status.ok()) return 0;
+  std::fflush(stdout);
+  std::fprintf(stderr, "alpa: %s\n", alpa::ToString(status.error()).c_str());
+  return alpa::ExitStatus(status.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("alpa parallelizes deep-learning training: a JAX step (StableHLO) in, trained on many devices.", "alpa");
+  app.set_version_flag("--version", kVersion);
+  app.set_help_all_flag("--help-all", "help of all commands");
+  app.require_subcommand(1);
+  app.footer("alpa COMMAND --help shows options and an example.");
+  InspectOptions inspect;
+  RunOptions run;
+  DemoOptions demo;
+  std::string stop_after;
+  AddInspect(app, &inspect, &stop_after);
+  AddRun(app, &run, &stop_after);
+  AddDemo(app, &demo);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (!stop_after.empty()) inspect.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
+  if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
+  if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
+  return Finish(alpa::driver::Demo(demo));
+}
