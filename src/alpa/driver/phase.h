@@ -34,7 +34,7 @@ class Gate {
   // Runs `pass`; then `verify` on its value, and `dump` (file extension and text) when dumps are wanted.
   template <typename T>
   Result<T> Run(Phase phase, const std::function<Result<T>()>& pass, const std::function<Status(const T&)>& verify,
-                std::string_view extension, const std::function<Result<std::string>(const T&)>& dump) {
+                std::string_view extension, const std::function<Result<std::string>(const T&)>& dump) const {
     const auto start = std::chrono::steady_clock::now();
     Result<T> result = pass();
     if (!result.ok()) return result;

@@ -121,6 +121,31 @@ Status CheckDims(const ir::Module& module, const std::vector<InputRole>& roles, 
   return Ok();
 }
 
+// The reading that has the batch at dimension `dim` in as many inputs as possible.
+Result<Reading> ReadingAt(const ir::Module& module, const std::vector<InputRole>& roles, int dim) {
+  const std::vector<size_t> voters = Voters(module, roles);
+  const auto d = static_cast<size_t>(dim);
+  std::map<int64_t, int> votes;
+  auto dims_of = [&](size_t i) -> const std::vector<int64_t>& { return module.shape(module.inputs[i]).dims; };
+  for (const size_t i : voters) {
+    if (dim >= 0 && d < dims_of(i).size()) ++votes[dims_of(i)[d]];
+  }
+  if (votes.empty()) {
+    return Error{Code::kInvalidArgument, fmt::format("--batch-dim {}: no batch input has that dimension", dim), ""};
+  }
+  const int64_t batch = std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) {
+                          return a.second < b.second;
+                        })->first;
+  Reading out(module.inputs.size(), -1);
+  for (const size_t i : voters) {
+    const auto& dims = dims_of(i);
+    const auto first = std::find(dims.begin(), dims.end(), batch);
+    if (first == dims.end()) continue;
+    out[i] = d < dims.size() && dims[d] == batch ? dim : static_cast<int>(first - dims.begin());
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string_view Name(BatchKind kind) {
@@ -162,7 +187,12 @@ Result<BatchAnalysis> AnalyzeBatch(const ir::Module& module, const std::vector<I
                                    const BatchOptions& options) {
   ALPA_CHECK(roles.size() == module.inputs.size(), module.name);
   BatchAnalysis out;
-  out.input_dims = options.input_batch_dims.empty() ? InferBatchDims(module, roles) : options.input_batch_dims;
+  out.input_dims = options.input_batch_dims;
+  if (out.input_dims.empty() && options.batch_dim.has_value()) {
+    ALPA_TRY(out.input_dims, ReadingAt(module, roles, *options.batch_dim));
+  } else if (out.input_dims.empty()) {
+    out.input_dims = InferBatchDims(module, roles);
+  }
   ALPA_RETURN_IF_ERROR(CheckDims(module, roles, out.input_dims));
   for (size_t i = 0; i < out.input_dims.size() && out.batch_size == 0; ++i) {
     if (out.input_dims[i] < 0) continue;

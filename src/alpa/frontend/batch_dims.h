@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,8 @@ struct BatchAnalysis {
 struct BatchOptions {
   // Batch dimension per input of the module, -1 for none; empty: inferred (InferBatchDims).
   std::vector<int> input_batch_dims;
+  // The dimension that is the batch wherever inputs agree along it (`--batch-dim`); others follow by extent.
+  std::optional<int> batch_dim;
 };
 
 // Which dimension of each batch input is the batch. The batch size is the extent that most batch inputs have as
@@ -78,7 +81,7 @@ struct BatchOptions {
 std::vector<int> InferBatchDims(const ir::Module& module, const std::vector<ir::InputRole>& roles);
 
 // Propagates the batch through the module, in time linear in its size. kInvalidArgument when options do not fit the
-// module or give inputs of different batch sizes.
+// module, or give inputs different batch sizes.
 Result<BatchAnalysis> AnalyzeBatch(const ir::Module& module, const std::vector<ir::InputRole>& roles,
                                    const BatchOptions& options);
 

@@ -35,12 +35,14 @@ bool operator<(const Run& a, const Run& b) {
 // The matching under construction.
 class Matcher {
  public:
-  explicit Matcher(const Evidence& evidence)
+  explicit Matcher(Evidence& evidence)
       : evidence_(evidence),
         output_of_(static_cast<size_t>(evidence.inputs()), -1),
         taken_(static_cast<size_t>(evidence.outputs()), false) {}
 
-  std::vector<int> Match() {
+  // One round; returns whether it has matched anything.
+  bool Match() {
+    bool any = false;
     std::priority_queue<Run> queue;
     for (int offset = 1 - evidence_.outputs(); offset < evidence_.inputs(); ++offset) Push(queue, BestRun(offset));
     while (!queue.empty()) {
@@ -50,12 +52,16 @@ class Matcher {
         for (int k = 0; k < run.length; ++k) {
           output_of_[static_cast<size_t>(run.input + k)] = run.output + k;
           taken_[static_cast<size_t>(run.output + k)] = true;
+          evidence_.Settle(run.input + k);
         }
+        any = true;
       }
       Push(queue, BestRun(run.input - run.output));
     }
-    return output_of_;
+    return any;
   }
+
+  const std::vector<int>& output_of() const { return output_of_; }
 
  private:
   static void Push(std::priority_queue<Run>& queue, const Run& run) {
@@ -95,7 +101,7 @@ class Matcher {
     return best;
   }
 
-  const Evidence& evidence_;
+  Evidence& evidence_;
   std::vector<int> output_of_;
   std::vector<bool> taken_;
 };
@@ -111,7 +117,7 @@ double ScoreInPlace(const Evidence& evidence, const std::vector<int>& matched, i
 }  // namespace
 
 Evidence::Evidence(const ir::Module& module, std::vector<bool> may_be_state)
-    : module_(module), may_be_state_(std::move(may_be_state)), reach_(module) {
+    : module_(module), may_be_state_(std::move(may_be_state)), reach_(module), settled_(module.inputs.size(), false) {
   std::map<std::string, int> numbers;
   auto number = [&](ir::ValueId v) {
     return numbers.emplace(ir::ToString(module.shape(v)), static_cast<int>(numbers.size())).first->second;
@@ -122,6 +128,7 @@ Evidence::Evidence(const ir::Module& module, std::vector<bool> may_be_state)
   alias_.assign(module.outputs.size(), -1);
   for (const ir::Alias& alias : module.aliases) alias_[static_cast<size_t>(alias.output)] = alias.input;
 
+  for (const ir::ValueId v : module.outputs) is_input_.push_back(module.producer(v).kind == ir::OpKind::kParameter);
   std::vector<bool> has_update(module.inputs.size(), false);
   for (size_t o = 0; o < module.outputs.size(); ++o) {
     std::vector<Carry> carries = CarriesOf(module, module.outputs[o]);
@@ -135,21 +142,32 @@ Evidence::Evidence(const ir::Module& module, std::vector<bool> may_be_state)
 }
 
 double Evidence::Score(int input, int output) const {
-  const auto& carries = carries_[static_cast<size_t>(output)];
-  const auto carry = std::find_if(carries.begin(), carries.end(), [&](const Carry& c) { return c.input == input; });
+  int nearest = -1;
+  int own = -1;
+  for (const Carry& carry : carries_[static_cast<size_t>(output)]) {
+    if (settled_[static_cast<size_t>(carry.input)]) continue;
+    if (nearest < 0) nearest = carry.distance;
+    if (carry.input == input) own = carry.distance;
+  }
   double score = 0;
-  if (carry != carries.end()) {
-    score = carry->distance == carries[0].distance ? 3 : 1;
-  } else if (!carries.empty()) {
+  if (own >= 0) {
+    score = own == nearest ? 3 : 1;
+  } else if (nearest >= 0) {
     score = -1;
   } else {
-    score = DependsOn(output, input) ? 0.5 : 0.1;
+    score = DependsOn(output, input) ? 0.5 : is_input_[static_cast<size_t>(output)] ? 0.1 : -0.3;
   }
   if (alias_[static_cast<size_t>(output)] == input) score += 1;
   return score + name_score_[static_cast<size_t>(input)];
 }
 
-std::vector<int> MatchState(const Evidence& evidence) { return Matcher(evidence).Match(); }
+std::vector<int> MatchState(Evidence evidence) {
+  Matcher matcher(evidence);
+  // What one round settles is no rival in the next: weights returned from their f32 master are matched then.
+  while (matcher.Match()) {
+  }
+  return matcher.output_of();
+}
 
 std::vector<Rivals> FindRivals(const Evidence& evidence, const std::vector<int>& matched) {
   std::vector<bool> taken(static_cast<size_t>(evidence.outputs()), false);

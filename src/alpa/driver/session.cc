@@ -1,0 +1,79 @@
+#include "alpa/driver/session.h"
+
+#include <fmt/format.h>
+
+#include "alpa/base/file.h"
+#include "alpa/plan/data_parallel.h"
+
+namespace alpa::driver {
+namespace {
+
+Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& options) {
+  const ir::Module& module = loaded.step.module;
+  if (options.plan == "data-parallel") {
+    const int64_t devices = options.devices == 0 ? 1 : options.devices;
+    return plan::MakeDataParallel(module, loaded.analysis.signature, loaded.analysis.batch_dims(), devices);
+  }
+  auto text = ReadFile(options.plan);
+  if (!text.ok()) {
+    return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
+  }
+  auto plan = plan::FromJson(*text);
+  if (!plan.ok()) return Error{plan.error().code, options.plan + ": " + plan.error().message, plan.error().hint};
+  if (options.devices != 0 && options.devices != plan->mesh.size()) {
+    return Error{Code::kMismatch,
+                 fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan->mesh.size(), options.devices),
+                 "leave --devices out, or make a plan for that many"};
+  }
+  return plan;
+}
+
+Status CheckDevices(int64_t devices) {
+  if (devices >= 0 && devices <= cluster::kMaxDevices) return Ok();
+  return Error{Code::kInvalidArgument, fmt::format("--devices {}: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
+}
+
+}  // namespace
+
+Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
+  ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
+  Session session;
+  if (!options.backend.empty()) {  // before the model is read: a plugin that does not load is found at once
+    ALPA_TRY(session.client, engine.CreatePluginClient(options.backend));
+  }
+  ALPA_TRY(session.loaded, LoadStep(engine, options.load, gate));
+  if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
+  ALPA_TRY(session.plan, gate.Run<plan::Plan>(
+                             Phase::kPlan, [&] { return MakePlan(session.loaded, options); },
+                             [&](const plan::Plan& plan) { return plan::Verify(plan, session.module()); }, "json",
+                             [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
+  if (gate.Stops(Phase::kPlan)) return session;
+  if (session.client == nullptr) {
+    ALPA_TRY(session.client, engine.CreateCpuClient(session.plan.mesh.size()));
+  }
+  return session;
+}
+
+Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session, const runtime::InputProvider& initial,
+                                                         const Gate& gate) {
+  using TrainerPtr = std::unique_ptr<runtime::Trainer>;
+  return gate.Run<TrainerPtr>(
+      Phase::kCompile,
+      [&] {
+        return runtime::Trainer::Create(*session.client, session.loaded.step, session.signature(), session.plan, initial);
+      },
+      [](const TrainerPtr&) { return Ok(); }, "hlo", [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });
+}
+
+Throughput ThroughputOf(const Session& session) {
+  const ir::Module& module = session.module();
+  for (size_t i = 0; i < module.inputs.size(); ++i) {
+    const ir::Shape& shape = module.shape(module.inputs[i]);
+    if (session.signature().inputs[i].role == ir::InputRole::kBatch && ir::IsInteger(shape.dtype) && shape.rank() == 2) {
+      return {"tokens", shape.elements()};
+    }
+  }
+  return {"examples", session.loaded.analysis.batch.batch_size};
+}
+
+}  // namespace alpa::driver

@@ -1,0 +1,50 @@
+// A step, its plan and the devices: what every command that executes something sets up first.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "alpa/base/result.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/plan/plan.h"
+#include "alpa/runtime/data_source.h"
+#include "alpa/runtime/initial_values.h"
+#include "alpa/runtime/trainer.h"
+#include "alpa/xla/engine.h"
+
+namespace alpa::driver {
+
+struct SessionOptions {
+  LoadOptions load;
+  int64_t devices = 0;                 // 0: as many as the plan file says, or 1
+  std::string plan = "data-parallel";  // or a plan file
+  std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
+};
+
+// The phases import to plan, and the client that has the devices. After a phase at which the gate stops, what follows is
+// left empty.
+struct Session {
+  LoadedStep loaded;
+  plan::Plan plan;
+  std::unique_ptr<xla::Client> client;
+
+  const ir::Module& module() const { return loaded.step.module; }
+  const ir::StepSignature& signature() const { return loaded.analysis.signature; }
+};
+Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate);
+
+// The compile phase, with the state where `initial` says.
+Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session, const runtime::InputProvider& initial,
+                                                         const Gate& gate);
+
+// Units of work in one step, for throughput: ("tokens", batch x length) when a batch input is integer and of rank 2, else
+// ("examples", batch size).
+struct Throughput {
+  std::string unit;
+  int64_t per_step = 0;
+};
+Throughput ThroughputOf(const Session& session);
+
+}  // namespace alpa::driver

@@ -1,0 +1,86 @@
+// The texts of compare.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "alpa/runtime/compare.h"
+
+namespace alpa::runtime {
+namespace {
+
+// How far a difference goes: 1 is just within tolerance.
+double Ratio(const TensorDifference& d) {
+  if (d.max_abs_diff == 0) return 0;
+  return d.tolerance > 0 ? d.max_abs_diff / d.tolerance : std::numeric_limits<double>::infinity();
+}
+
+// Worst first; ties in the order given.
+std::vector<const TensorDifference*> Sorted(const std::vector<TensorDifference>& tensors) {
+  std::vector<const TensorDifference*> out;
+  for (const TensorDifference& d : tensors) out.push_back(&d);
+  std::stable_sort(out.begin(), out.end(), [](const auto* a, const auto* b) { return Ratio(*a) > Ratio(*b); });
+  return out;
+}
+
+std::string LossLines(const std::vector<LossDifference>& losses) {
+  std::string out;
+  for (const LossDifference& d : losses) {
+    out += fmt::format("{:4} step {:<6} loss {:<12.7g} expected {:<12.7g} difference {:<9.2e} tolerance {:.2e}\n",
+                       d.ok ? "ok" : "BAD", d.step, d.actual, d.expected, std::fabs(d.actual - d.expected), d.tolerance);
+  }
+  return out;
+}
+
+std::string TensorLines(const std::vector<const TensorDifference*>& rows) {
+  size_t name_width = 6;
+  size_t role_width = 4;
+  for (const TensorDifference* d : rows) {
+    name_width = std::max(name_width, d->name.size());
+    role_width = std::max(role_width, d->role.size());
+  }
+  std::string out = fmt::format("{:4} {:<{}} {:<{}} {:>10} {:>10} {:>10}  {}\n", "", "tensor", name_width, "role",
+                                role_width, "largest", "difference", "tolerance", "where");
+  for (const TensorDifference* d : rows) {
+    out += fmt::format("{:4} {:<{}} {:<{}} {:>10.3e} {:>10.3e} {:>10.3e}  {}\n", d->ok ? "ok" : "BAD", d->name,
+                       name_width, d->role, role_width, d->largest_value, d->max_abs_diff, d->tolerance, d->where);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string ToString(const Comparison& comparison, size_t max_rows) {
+  std::string out = LossLines(comparison.losses);
+  std::vector<const TensorDifference*> rows = Sorted(comparison.tensors);
+  if (rows.empty()) return out;
+  const TensorDifference& worst = *rows.front();
+  const auto failed = static_cast<size_t>(std::count_if(rows.begin(), rows.end(), [](const auto* d) { return !d->ok; }));
+  const size_t shown = max_rows == 0 ? rows.size() : std::min(rows.size(), std::max(max_rows, failed));
+  const size_t hidden = rows.size() - shown;
+  rows.resize(shown);
+  out += TensorLines(rows);
+  if (hidden > 0) out += fmt::format("     ... and {} more within tolerance\n", hidden);
+  out += fmt::format("{} of {} tensors within tolerance; the worst is '{}': it differs by {:.3e}, tolerance {:.3e}\n",
+                     comparison.tensors.size() - failed, comparison.tensors.size(), worst.name, worst.max_abs_diff,
+                     worst.tolerance);
+  return out;
+}
+
+Status Verdict(const Comparison& comparison) {
+  if (comparison.ok()) return Ok();
+  const auto bad = [](const auto& d) { return !d.ok; };
+  const auto tensors = std::count_if(comparison.tensors.begin(), comparison.tensors.end(), bad);
+  const auto losses = std::count_if(comparison.losses.begin(), comparison.losses.end(), bad);
+  std::string message = fmt::format("{} of {} tensors and {} of {} losses are out of tolerance", tensors,
+                                    comparison.tensors.size(), losses, comparison.losses.size());
+  if (tensors > 0) {
+    const TensorDifference& worst = *Sorted(comparison.tensors).front();
+    message += fmt::format("; worst: '{}' differs by {:.3e} ({}), tolerance {:.3e}", worst.name, worst.max_abs_diff,
+                           worst.where, worst.tolerance);
+  }
+  return Error{Code::kOutOfTolerance, message, ""};
+}
+
+}  // namespace alpa::runtime
