@@ -16,6 +16,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "models"))
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import numpy as np
 import jax

@@ -11,6 +11,8 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")   # sharded_export
 
 import numpy as np
 import jax
@@ -18,8 +20,8 @@ import jax.numpy as jnp
 from jax import lax
 
 import models
-from common import (Cfg, Spec, W, attention, causal, dense, dense_spec, f32, ints, is_spec,
-                    layer_norm, ln_spec, make_step, ones, opt_spec, real, tmap, xent_gather,
+from common import (Cfg, Spec, W, causal, dense, dense_spec, f32, ints, layer_norm,
+                    ln_spec, make_step, ones, opt_spec, real, tmap, xent_gather,
                     xent_onehot, zeros)
 from stablehlo_export import Step, export
 
@@ -68,8 +70,7 @@ def xy(b=12, i=8, o=4):
 @step
 def mlp_b24():
     """MLP with a batch of 24: divides over 1, 2, 3, 4, 6, 8, 12, 24."""
-    s = trainer(mlp_spec(8, 16, 16, 4), xy(24), lambda p, b: mse(mlp(b["x"], p), b["y"]))
-    return s
+    return trainer(mlp_spec(8, 16, 16, 4), xy(24), lambda p, b: mse(mlp(b["x"], p), b["y"]))
 
 
 @step
@@ -448,7 +449,7 @@ def clip_norm():
 @step
 def f16_mixed():
     """float16 compute under a dynamic loss scale: lax.cond skips the update when a gradient is
-    not finite (the first step is)."""
+    not finite (the first of the five golden steps)."""
     params = mlp_spec(8, 16, 16, 4)
 
     def fn(params, opt, batch):
@@ -556,7 +557,7 @@ def ambiguous():
         loss = lambda a: jnp.mean((jnp.tanh(x @ a) - b) ** 2)
         l, g = jax.value_and_grad(loss)(a)
         return a - 0.5 * g, l
-    return Step("", fn, [("param", {"a": W(8, 8)}["a"]), ("opt_state", real(8, 8)), ("batch", real(8, 8))],
+    return Step("", fn, [("param", W(8, 8)), ("opt_state", real(8, 8)), ("batch", real(8, 8))],
                 donate=(), feedback=lambda a, r: (r[0], a[1], a[2]), loss=lambda r: r[1],
                 results=("new", "loss"), state_known=False)
 

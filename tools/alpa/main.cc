@@ -7,6 +7,7 @@
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/run.h"
+#include "alpa/driver/version.h"
 
 namespace {
 
@@ -15,8 +16,6 @@ using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::RunOptions;
-
-constexpr const char* kVersion = "alpa 0.1.0";
 
 void AddModel(CLI::App* app, LoadOptions* load) {
   app->add_option("MODEL", load->model, "training step: StableHLO text or bytecode, HLO text or proto, also .gz")
@@ -100,7 +99,7 @@ int Finish(const alpa::Status& status) {
 
 int main(int argc, char** argv) {
   CLI::App app("alpa parallelizes deep-learning training: a JAX step (StableHLO) in, trained on many devices.", "alpa");
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version", std::string("alpa ") + alpa::driver::kVersion);
   app.set_help_all_flag("--help-all", "help of all commands");
   app.require_subcommand(1);
   app.footer("alpa COMMAND --help shows options and an example.");

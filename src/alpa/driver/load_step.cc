@@ -19,8 +19,8 @@ std::filesystem::path SidecarOf(const std::filesystem::path& model) {
   return sidecar != model && std::filesystem::is_regular_file(sidecar, ec) ? sidecar : std::filesystem::path();
 }
 
-// Input names from the sidecar's args[].name. A sidecar that is something else than that is not an error here: names are
-// a convenience.
+// Input names from the sidecar's args[].name. A sidecar that is something else than that is not an error here: names
+// are a convenience.
 void TakeNames(const std::filesystem::path& sidecar, ir::Module& module) {
   const auto text = ReadFile(sidecar);
   if (!text.ok()) return;

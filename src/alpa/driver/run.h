@@ -14,7 +14,7 @@ namespace alpa::driver {
 struct RunOptions {
   LoadOptions load;
   GateOptions gate;
-  int64_t devices = 0;                  // 0: as many as the plan file says, or 1
+  int64_t devices = 0;                 // 0: as many as the plan file says, or 1
   std::string plan = "data-parallel";  // or a plan file
   std::filesystem::path save_plan;
   int64_t steps = 0;  // 0: those the golden file holds, or 10

@@ -15,7 +15,8 @@ constexpr int64_t kBytes = 256;
 Status CheckShapes(const ir::Module& module, const std::string& name, const std::vector<ir::HostTensor>& parameters) {
   auto bad = [&](const std::string& what) { return Error{Code::kMismatch, fmt::format("{}: {}", name, what), ""}; };
   if (module.inputs.size() != parameters.size() + 1 || module.outputs.size() != 1) {
-    return bad(fmt::format("takes {} inputs, expected {} parameters and the ids", module.inputs.size(), parameters.size()));
+    return bad(
+        fmt::format("takes {} inputs, expected {} parameters and the ids", module.inputs.size(), parameters.size()));
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ir::Shape& wanted = module.shape(module.inputs[i]);

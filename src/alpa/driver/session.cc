@@ -21,16 +21,18 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
   auto plan = plan::FromJson(*text);
   if (!plan.ok()) return Error{plan.error().code, options.plan + ": " + plan.error().message, plan.error().hint};
   if (options.devices != 0 && options.devices != plan->mesh.size()) {
-    return Error{Code::kMismatch,
-                 fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan->mesh.size(), options.devices),
-                 "leave --devices out, or make a plan for that many"};
+    return Error{
+        Code::kMismatch,
+        fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan->mesh.size(), options.devices),
+        "leave --devices out, or make a plan for that many"};
   }
   return plan;
 }
 
 Status CheckDevices(int64_t devices) {
   if (devices >= 0 && devices <= cluster::kMaxDevices) return Ok();
-  return Error{Code::kInvalidArgument, fmt::format("--devices {}: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
+  return Error{Code::kInvalidArgument,
+               fmt::format("--devices {}: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
 }
 
 }  // namespace
@@ -60,16 +62,19 @@ Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session,
   return gate.Run<TrainerPtr>(
       Phase::kCompile,
       [&] {
-        return runtime::Trainer::Create(*session.client, session.loaded.step, session.signature(), session.plan, initial);
+        return runtime::Trainer::Create(*session.client, session.loaded.step, session.signature(), session.plan,
+                                        initial);
       },
-      [](const TrainerPtr&) { return Ok(); }, "hlo", [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });
+      [](const TrainerPtr&) { return Ok(); }, "hlo",
+      [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });
 }
 
 Throughput ThroughputOf(const Session& session) {
   const ir::Module& module = session.module();
   for (size_t i = 0; i < module.inputs.size(); ++i) {
     const ir::Shape& shape = module.shape(module.inputs[i]);
-    if (session.signature().inputs[i].role == ir::InputRole::kBatch && ir::IsInteger(shape.dtype) && shape.rank() == 2) {
+    if (session.signature().inputs[i].role == ir::InputRole::kBatch && ir::IsInteger(shape.dtype) &&
+        shape.rank() == 2) {
       return {"tokens", shape.elements()};
     }
   }

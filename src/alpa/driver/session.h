@@ -23,8 +23,8 @@ struct SessionOptions {
   std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
 };
 
-// The phases import to plan, and the client that has the devices. After a phase at which the gate stops, what follows is
-// left empty.
+// The phases import to plan, and the client that has the devices. After a phase at which the gate stops, what follows
+// is left empty.
 struct Session {
   LoadedStep loaded;
   plan::Plan plan;
@@ -39,7 +39,8 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
 Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session, const runtime::InputProvider& initial,
                                                          const Gate& gate);
 
-// Units of work in one step, for throughput: ("tokens", batch x length) when a batch input is integer and of rank 2, else
+// Units of work in one step, for throughput: ("tokens", batch x length) when a batch input is integer and of rank 2,
+// else
 // ("examples", batch size).
 struct Throughput {
   std::string unit;

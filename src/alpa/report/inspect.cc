@@ -53,19 +53,20 @@ std::string InputRow(const ir::Module& module, const StepAnalysis& analysis, Inp
   }
   std::string how = donated == 0 ? "no" : donated == inputs.size() ? "yes" : fmt::format("{} of them", donated);
   if (inputs.empty()) how = "";
-  return fmt::format("  {:<12}{:>8}{:>20}{:>14}   {}\n", title, inputs.size(), Thousands(elements), ToString(bytes), how);
+  return fmt::format("  {:<12}{:>8}{:>20}{:>14}   {}\n", title, inputs.size(), Thousands(elements), ToString(bytes),
+                     how);
 }
 
 std::string LargestParameters(const ir::Module& module, const StepAnalysis& analysis) {
   constexpr size_t kShown = 5;
   std::vector<size_t> inputs = InputsOf(analysis, InputRole::kParameter);
-  std::stable_sort(inputs.begin(), inputs.end(), [&](size_t a, size_t b) {
-    return InputShape(module, a).bytes() > InputShape(module, b).bytes();
-  });
+  std::stable_sort(inputs.begin(), inputs.end(),
+                   [&](size_t a, size_t b) { return InputShape(module, a).bytes() > InputShape(module, b).bytes(); });
   std::string out;
   for (size_t k = 0; k < std::min(kShown, inputs.size()); ++k) {
     const ir::Shape& shape = InputShape(module, inputs[k]);
-    out += fmt::format("    {:<40}{:<24}{:>12}\n", InputName(module, inputs[k]), ir::ToString(shape), ToString(shape.bytes()));
+    out += fmt::format("    {:<40}{:<24}{:>12}\n", InputName(module, inputs[k]), ir::ToString(shape),
+                       ToString(shape.bytes()));
   }
   if (!out.empty()) out = "  largest parameters\n" + out;
   return out;
@@ -80,8 +81,9 @@ std::string InputSection(const ir::Module& module, const StepAnalysis& analysis)
 }
 
 std::string BatchSection(const ir::Module& module, const StepAnalysis& analysis) {
-  std::string out = analysis.batch.batch_size > 0 ? fmt::format("Batch: {} examples\n", Thousands(analysis.batch.batch_size))
-                                                  : "Batch: no input carries a batch\n";
+  std::string out = analysis.batch.batch_size > 0
+                        ? fmt::format("Batch: {} examples\n", Thousands(analysis.batch.batch_size))
+                        : "Batch: no input carries a batch\n";
   constexpr size_t kShown = 12;
   const std::vector<size_t> inputs = InputsOf(analysis, InputRole::kBatch);
   for (size_t k = 0; k < std::min(kShown, inputs.size()); ++k) {
@@ -105,7 +107,8 @@ std::string OutputSection(const ir::Module& module, const StepAnalysis& analysis
   for (size_t k = 0; k < std::min(kShown, results.size()); ++k) {
     const size_t o = results[k];
     const bool loss = analysis.signature.loss == static_cast<int32_t>(o);
-    out += fmt::format("  output {:<35}{:<24}{}\n", o, ir::ToString(module.shape(module.outputs[o])), loss ? "the loss" : "");
+    out += fmt::format("  output {:<35}{:<24}{}\n", o, ir::ToString(module.shape(module.outputs[o])),
+                       loss ? "the loss" : "");
   }
   if (results.size() > kShown) out += fmt::format("  ... and {} more\n", results.size() - kShown);
   if (analysis.signature.loss < 0) out += "  no result is a loss\n";
@@ -113,9 +116,11 @@ std::string OutputSection(const ir::Module& module, const StepAnalysis& analysis
 }
 
 std::string FlopsSection(const StepAnalysis& analysis) {
-  std::string out = fmt::format("{:<14}{:>22}{:>18}{:>18}\n", "Arithmetic", "dot, convolution", "other", "of it exp, ...");
+  std::string out =
+      fmt::format("{:<14}{:>22}{:>18}{:>18}\n", "Arithmetic", "dot, convolution", "other", "of it exp, ...");
   auto row = [&](std::string_view title, const frontend::FlopCount& c) {
-    out += fmt::format("  {:<12}{:>22}{:>18}{:>18}\n", title, ToString(c.dot_conv), ToString(c.other), ToString(c.transcendental));
+    out += fmt::format("  {:<12}{:>22}{:>18}{:>18}\n", title, ToString(c.dot_conv), ToString(c.other),
+                       ToString(c.transcendental));
   };
   for (const OpPhase phase : {OpPhase::kForward, OpPhase::kBackward, OpPhase::kUpdate}) {
     row(frontend::Name(phase), analysis.total(phase));

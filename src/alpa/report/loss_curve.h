@@ -24,8 +24,8 @@ struct LossCurveOptions {
 std::string LossCurveSvg(const std::vector<double>& steps, const std::vector<double>& losses,
                          const LossCurveOptions& options = {});
 
-// The multiples of a round number (1, 2 or 5 times a power of ten) in [low, high], about `count` of them. Requires finite
-// low < high.
+// The multiples of a round number (1, 2 or 5 times a power of ten) in [low, high], about `count` of them. Requires
+// finite low < high.
 std::vector<double> NiceTicks(double low, double high, int count);
 
 }  // namespace alpa::report

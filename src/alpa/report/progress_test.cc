@@ -117,7 +117,7 @@ TEST(Progress, TakesAnUnknownWidthFor80Columns) {
   fake.columns = 0;
   Progress progress(fake.screen(true), Steps(10));
   progress.Update(5);
-  EXPECT_EQ(fake.Take(), "\r[####################..................]   5/10  0:00\033[K");
+  EXPECT_EQ(fake.Take(), "\r[###################...................]   5/10  0:00\033[K");
 }
 
 TEST(Progress, WritesPlainLinesToALog) {

@@ -1,0 +1,54 @@
+// alpa run --check: does the step give the numbers that another program got?
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/ir/module.h"
+#include "alpa/ir/step.h"
+#include "alpa/runtime/compare.h"
+#include "alpa/runtime/golden.h"
+#include "alpa/runtime/trainer.h"
+
+namespace alpa::driver {
+
+// Collects what a run gives and compares it with a golden file.
+class GoldenCheck {
+ public:
+  // Opens the file. `factor` scales all tolerances; they are ten times tighter for steps without optimizer state, whose
+  // updates do not divide by small numbers.
+  static Result<std::unique_ptr<GoldenCheck>> Open(const std::filesystem::path& file, const ir::Module& module,
+                                                   const ir::StepSignature& signature, double factor);
+
+  // The last step that the file says anything about.
+  int64_t last_step() const;
+  // Whether the file has the whole inputs, so that a run can start from them.
+  bool has_inputs() const { return !golden_.sampled(); }
+
+  // To be called after each step, in order.
+  Status AfterStep(int64_t step, const runtime::Trainer& trainer, const runtime::StepResult& result);
+
+  const runtime::Comparison& comparison() const { return comparison_; }
+  // The table (all tensors, or the worst few) for the terminal.
+  std::string Table(bool all_tensors) const;
+
+ private:
+  GoldenCheck(runtime::GoldenFile golden, const ir::Module& module, const ir::StepSignature& signature,
+              runtime::CompareOptions options)
+      : golden_(std::move(golden)), module_(module), signature_(signature), options_(options) {}
+
+  runtime::GoldenFile golden_;
+  const ir::Module& module_;
+  const ir::StepSignature& signature_;
+  runtime::CompareOptions options_;
+  runtime::Comparison comparison_;
+};
+
+// The outputs of the module after a step, in its order: updated state and results.
+Result<std::vector<ir::HostTensor>> OutputsToHost(const ir::StepSignature& signature, const runtime::Trainer& trainer,
+                                                  const runtime::StepResult& result);
+
+}  // namespace alpa::driver

@@ -1,0 +1,5 @@
+#include "alpa/driver/demo.h"
+
+namespace alpa::driver {
+Status Demo(const DemoOptions&) { return Ok(); }
+}  // namespace alpa::driver
