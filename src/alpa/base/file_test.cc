@@ -289,7 +289,7 @@ TEST(Gzip, RefusesBytesBehindTheStream) {
 }
 
 TEST(Gzip, RefusesToInflateBeyondTheLimit) {
-  const std::string bomb = Gzip(std::string(10'000'000, '\0'));
+  const std::string bomb = Gzip(std::string(1'500'000, '\0'));
   EXPECT_LT(bomb.size(), 20'000U);
   const auto result = Gunzip(bomb, 1'000'000);
   ASSERT_FALSE(result.ok());

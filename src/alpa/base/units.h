@@ -15,7 +15,7 @@ struct Quantity {
   constexpr Quantity() = default;
   constexpr explicit Quantity(Rep v) : value(v) {}
 
-  constexpr auto operator<=>(const Quantity&) const = default;
+  constexpr auto operator<=>(const Quantity&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
   constexpr Quantity& operator+=(Quantity o) {
     value += o.value;
     return *this;

@@ -49,21 +49,29 @@ BatchAnalysis Propagate(const ir::Module& module, const std::vector<InputRole>& 
   return analysis.ok() ? std::move(analysis).value() : BatchAnalysis{0, {}, std::vector<BatchInfo>(module.values.size()), {}};
 }
 
-// Drops pairs whose output carries the batch: the next value of a state does not (a per-example loss does).
-void DropBatched(const ir::Module& module, Matching& matched) {
+// Drops pairs whose output carries the batch: the next value of a state does not, a per-example loss does. Where such a
+// pair is part of a run, it may be the state of a recurrent model, and the user has to say; returns those.
+std::vector<int> DropBatched(const ir::Module& module, Matching& matched) {
+  std::vector<int> doubtful;
   bool changed = false;
   for (size_t i = 0; i < matched.size(); ++i) changed |= matched[i] >= 0 && !IsBeyondDoubt(module, i);
   while (changed) {
     changed = false;
     const BatchAnalysis analysis = Propagate(module, RolesOf(matched), {});
+    doubtful.clear();
     for (size_t i = 0; i < matched.size(); ++i) {
       if (matched[i] < 0 || IsBeyondDoubt(module, i)) continue;
       const ir::ValueId v = module.outputs[static_cast<size_t>(matched[i])];
       if (analysis.value(v).kind != BatchKind::kBatched) continue;
+      if (!IsLone(matched, i)) {
+        doubtful.push_back(static_cast<int>(i));
+        continue;
+      }
       matched[i] = -1;
       changed = true;
     }
   }
+  return doubtful;
 }
 
 // Drops a lone scalar pair that may be the loss and its weight, when no other scalar result is left.
@@ -145,21 +153,28 @@ Status CheckRivals(const ir::Module& module, const Evidence& evidence, const Mat
   return Ambiguous(module, candidates, batch);
 }
 
+Error MayBeBatch(const ir::Module& module, const Matching& matched, const std::vector<int>& inputs) {
+  std::vector<std::string> candidates;
+  std::set<int> batch(inputs.begin(), inputs.end());
+  for (const int i : inputs) {
+    candidates.push_back(fmt::format("{} may be batch, or state whose next value is {}", DescribeInput(module, i),
+                                     DescribeOutput(module, matched[static_cast<size_t>(i)])));
+  }
+  for (size_t i = 0; i < matched.size(); ++i) {
+    if (matched[i] < 0) batch.insert(static_cast<int>(i));
+  }
+  return Ambiguous(module, candidates, batch);
+}
+
 Result<Matching> FindMatching(const ir::Module& module) {
   const Evidence evidence(module, std::vector<bool>(module.inputs.size(), true));
   Matching matched = MatchState(evidence);
-  DropBatched(module, matched);
+  if (const auto doubtful = DropBatched(module, matched); !doubtful.empty()) return MayBeBatch(module, matched, doubtful);
   DropScaledLoss(module, evidence, matched);
-  const bool all_state = std::find(matched.begin(), matched.end(), -1) == matched.end();
-  const std::vector<int> could_be_batch = all_state ? CouldBeBatch(module, matched) : std::vector<int>{};
-  if (could_be_batch.size() == 1) matched[static_cast<size_t>(could_be_batch[0])] = -1;
-  if (could_be_batch.size() > 1) {
-    std::vector<std::string> candidates;
-    for (const int i : could_be_batch) {
-      candidates.push_back(fmt::format("{} may be batch, or state whose next value is {}", DescribeInput(module, i),
-                                       DescribeOutput(module, matched[static_cast<size_t>(i)])));
-    }
-    return Ambiguous(module, candidates, {could_be_batch.begin(), could_be_batch.end()});
+  if (std::find(matched.begin(), matched.end(), -1) == matched.end()) {
+    const std::vector<int> could_be_batch = CouldBeBatch(module, matched);
+    if (could_be_batch.size() > 1) return MayBeBatch(module, matched, could_be_batch);
+    if (could_be_batch.size() == 1) matched[static_cast<size_t>(could_be_batch[0])] = -1;
   }
   ALPA_RETURN_IF_ERROR(CheckRivals(module, evidence, matched));
   return matched;

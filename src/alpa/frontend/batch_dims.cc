@@ -64,8 +64,7 @@ std::vector<size_t> Voters(const ir::Module& module, const std::vector<InputRole
   return out;
 }
 
-// The readings in order of preference: an extent that all inputs have before one that some have, and dimension 0 before
-// dimension 1.
+// The readings in order of preference: the extent that most inputs have as dimension 0, then as dimension 0 or 1.
 std::vector<Reading> Readings(const ir::Module& module, const std::vector<size_t>& voters) {
   struct Votes {
     int64_t inputs = 0, in_front = 0, elements = 0;
@@ -88,7 +87,7 @@ std::vector<Reading> Readings(const ir::Module& module, const std::vector<size_t
   std::vector<Votes> sorted;
   for (auto& [extent, votes] : by_extent) sorted.push_back(std::move(votes));
   std::stable_sort(sorted.begin(), sorted.end(), [](const Votes& a, const Votes& b) {
-    return std::tie(a.inputs, a.in_front, a.elements) > std::tie(b.inputs, b.in_front, b.elements);
+    return std::tie(a.in_front, a.inputs, a.elements) > std::tie(b.in_front, b.inputs, b.elements);
   });
   std::vector<Reading> out;
   for (Votes& votes : sorted) out.push_back(std::move(votes.reading));

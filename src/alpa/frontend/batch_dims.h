@@ -75,9 +75,9 @@ struct BatchOptions {
 };
 
 // Which dimension of each batch input is the batch. The batch size is the extent that most batch inputs have as
-// dimension 0, or, where that leaves inputs out, as dimension 0 or 1; an input without that extent has no batch
-// dimension (a learning rate, a random key). Where the first reading mixes examples and another one does not, the other
-// one is taken. State inputs get -1.
+// dimension 0 (of equals: as dimension 0 or 1); inputs without that extent have no batch dimension (a learning rate, a
+// random key). Where this reading mixes examples and the next best does not, the next best is taken, so that [time, batch]
+// is recognised where the model tells them apart. State inputs get -1.
 std::vector<int> InferBatchDims(const ir::Module& module, const std::vector<ir::InputRole>& roles);
 
 // Propagates the batch through the module, in time linear in its size. kInvalidArgument when options do not fit the

@@ -257,7 +257,9 @@ void BatchPropagation::ReadByPosition(const ir::Op& op, const OpRule& rule, int 
     for (size_t d = 0; d < rule.operands[k].size(); ++d) {
       differs |= rule.operands[k][d] == factor && known.repeats[d] % parts != 0;
     }
-    if (!differs) continue;
+    // Positions that become part of an index (x[arange(n), i]) only pair each example with itself.
+    const bool indexes = op.kind == OpKind::kConcatenate && known.iota_dim >= 0 && rule.operands[k][static_cast<size_t>(known.iota_dim)] == factor;
+    if (!differs || indexes) continue;
     BatchEvent event;
     event.kind = BatchEvent::Kind::kPosition;
     event.origin = outer_ >= 0 ? outer_ : module_.value(op.operands[k]).producer;

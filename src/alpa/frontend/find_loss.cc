@@ -17,7 +17,7 @@ using ir::InputRole;
 struct Candidate {
   int32_t output = -1;
   bool differentiable = false;  // with respect to state
-  bool needs_backward = false;  // by JAX's name stacks
+  bool needs_backward = false;  // a gradient norm
   double flops = 0;             // dots and convolutions before it
 };
 
@@ -27,6 +27,12 @@ bool Reaches(const ir::Module& module, const ir::StepSignature& signature, const
     if (is_state == state && ancestors[static_cast<size_t>(module.value(module.inputs[i]).producer)]) return true;
   }
   return false;
+}
+
+bool HasNameStacks(const ir::Module& module) {
+  return std::any_of(module.locations.begin(), module.locations.end(), [](const ir::Location& location) {
+    return location.name.find("transpose(") != std::string::npos;
+  });
 }
 
 std::optional<Candidate> Examine(const ir::Module& module, const ir::StepSignature& signature, int32_t output,
@@ -43,18 +49,16 @@ std::optional<Candidate> Examine(const ir::Module& module, const ir::StepSignatu
   Candidate out;
   out.output = output;
   out.differentiable = Reaches(module, signature, DifferentiableAncestors(module, v), any(true));
+  double all = 0;
   for (size_t i = 0; i < ancestors.size(); ++i) {
+    all += flops[i].dot_conv.value;
     if (!ancestors[i]) continue;
     out.flops += flops[i].dot_conv.value;
     if (ir::LocationOf(module, module.ops[i]).name.find("transpose(") != std::string::npos) out.needs_backward = true;
   }
+  // Without names: the forward pass is a third of a step's arithmetic, less where it is recomputed.
+  if (!HasNameStacks(module)) out.needs_backward = any(true) && out.flops > all / 2;
   return out;
-}
-
-bool HasNameStacks(const ir::Module& module) {
-  return std::any_of(module.locations.begin(), module.locations.end(), [](const ir::Location& location) {
-    return location.name.find("transpose(") != std::string::npos;
-  });
 }
 
 }  // namespace
@@ -67,11 +71,10 @@ int32_t FindLoss(const ir::Module& module, const ir::StepSignature& signature) {
     if (const auto found = Examine(module, signature, static_cast<int32_t>(o), flops)) candidates.push_back(*found);
   }
   if (candidates.empty()) return -1;
-  const bool named = HasNameStacks(module);
   return std::min_element(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
-           // With names: the whole forward pass rather than a piece of it (the norm of an embedding).
-           auto rank = [&](const Candidate& c) {
-             return std::tuple(!c.differentiable, c.needs_backward, named && !c.needs_backward ? -c.flops : c.flops, c.output);
+           // The whole forward pass rather than a piece of it (the norm of an embedding), but the least of what is more.
+           auto rank = [](const Candidate& c) {
+             return std::tuple(!c.differentiable, c.needs_backward, c.needs_backward ? c.flops : -c.flops, c.output);
            };
            return rank(a) < rank(b);
          })->output;

@@ -128,7 +128,11 @@ Evidence::Evidence(const ir::Module& module, std::vector<bool> may_be_state)
   alias_.assign(module.outputs.size(), -1);
   for (const ir::Alias& alias : module.aliases) alias_[static_cast<size_t>(alias.output)] = alias.input;
 
-  for (const ir::ValueId v : module.outputs) is_input_.push_back(module.producer(v).kind == ir::OpKind::kParameter);
+  for (const ir::ValueId v : module.outputs) {
+    bool constant = true;
+    for (int i = 0; i < inputs() && constant; ++i) constant = !reach_.Contains(v, i);
+    is_fixed_.push_back(constant || module.producer(v).kind == ir::OpKind::kParameter);
+  }
   std::vector<bool> has_update(module.inputs.size(), false);
   for (size_t o = 0; o < module.outputs.size(); ++o) {
     std::vector<Carry> carries = CarriesOf(module, module.outputs[o]);
@@ -155,7 +159,7 @@ double Evidence::Score(int input, int output) const {
   } else if (nearest >= 0) {
     score = -1;
   } else {
-    score = DependsOn(output, input) ? 0.5 : is_input_[static_cast<size_t>(output)] ? 0.1 : -0.3;
+    score = DependsOn(output, input) ? 0.5 : is_fixed_[static_cast<size_t>(output)] ? 0.1 : -0.3;
   }
   if (alias_[static_cast<size_t>(output)] == input) score += 1;
   return score + name_score_[static_cast<size_t>(input)];

@@ -13,7 +13,7 @@ namespace alpa::frontend {
 //   carried from i, nearest of all inputs    +3     ("p - lr * g" for p)
 //   carried from i, others are nearer        +1     (the same for the moments)
 //   depends on i, carried from nothing       +0.5   (a new random key; bf16 weights copied from their f32 master)
-//   is another input, unchanged              +0.1   (a history: "previous weights")
+//   is another input, or a constant          +0.1   (a history: "previous weights"; a placeholder)
 //   does not depend on i                     -0.3   (replaced outright: possible in the midst of a run)
 //   carried, but not from i                  -1
 //   o takes over i's memory (alias)          +1     JAX pairs donated inputs with outputs by shape alone, first come first
@@ -45,7 +45,7 @@ class Evidence {
   std::vector<bool> settled_;                     // per input
   std::vector<int> input_shape_, output_shape_;   // equal numbers: equal shapes
   std::vector<std::vector<Carry>> carries_;       // per output, of inputs of its shape, nearest first
-  std::vector<bool> is_input_;                    // per output: it is an input, unchanged
+  std::vector<bool> is_fixed_;                    // per output: it is an input, unchanged, or depends on none
   std::vector<int> alias_;                        // per output: the input whose memory it takes over, or -1
   std::vector<double> name_score_;                // per input
 };

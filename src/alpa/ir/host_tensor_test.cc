@@ -323,12 +323,12 @@ int64_t Offset(const std::vector<int64_t>& index, const std::vector<int64_t>& di
 void CheckAllBlocks(const std::vector<int64_t>& dims, DType type) {
   const HostTensor whole = Counting(dims, type);
   const size_t rank = dims.size();
-  std::vector<int64_t> starts_end;
-  for (const int64_t d : dims) starts_end.push_back(d + 1);
+  std::vector<int64_t> starts_end = dims;
+  for (int64_t& end : starts_end) ++end;
   std::vector<int64_t> start(rank, 0);
   do {
-    std::vector<int64_t> sizes_end;
-    for (size_t d = 0; d < rank; ++d) sizes_end.push_back(dims[d] - start[d] + 1);
+    std::vector<int64_t> sizes_end = starts_end;
+    for (size_t d = 0; d < rank; ++d) sizes_end[d] -= start[d];
     std::vector<int64_t> sizes(rank, 0);
     do {
       const HostTensor block = SliceBlock(whole, start, sizes);

@@ -42,20 +42,21 @@ Result<std::vector<sharding::Spec>> Specs(const json& list, const char* key, con
 }  // namespace
 
 std::string ToJson(const Plan& plan) {
-  json j;
+  nlohmann::ordered_json j;  // what a reader looks for first comes first
   j["alpa_plan"] = plan.version;
   j["method"] = plan.method;
   j["model"] = plan.model;
   j["model_fingerprint"] = fmt::format("{:016x}", plan.model_fingerprint);
-  j["mesh"] = {{"shape", plan.mesh.shape}, {"axes", plan.mesh.axes}};
+  j["mesh"]["shape"] = plan.mesh.shape;
+  j["mesh"]["axes"] = plan.mesh.axes;
   auto texts = [&](const std::vector<sharding::Spec>& specs) {
-    json list = json::array();
+    auto list = nlohmann::ordered_json::array();
     for (const auto& spec : specs) list.push_back(sharding::ToString(spec, plan.mesh));
     return list;
   };
   j["inputs"] = texts(plan.inputs);
   j["outputs"] = texts(plan.outputs);
-  j["ops"] = json::object();
+  j["ops"] = nlohmann::ordered_json::object();
   for (const auto& [name, spec] : plan.ops) j["ops"][name] = sharding::ToString(spec, plan.mesh);
   // Names come from the model file and need not be UTF-8, which JSON is.
   return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";

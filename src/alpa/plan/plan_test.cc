@@ -61,6 +61,10 @@ TEST(PlanJson, IsTextThatAReaderUnderstands) {
     "inputs": ["[x,y]", "[]"], "outputs": ["[x,]", "[]"], "ops": {"dot.2": "[x,y]"}})"));
 }
 
+TEST(PlanJson, BeginsWithWhatItIs) {
+  EXPECT_THAT(ToJson(SmallPlan()), testing::StartsWith("{\n \"alpa_plan\": 1,\n \"method\": \"by hand\",\n"));
+}
+
 TEST(PlanJson, OpsMayBeAbsent) {
   json j = json::parse(ToJson(SmallPlan()));
   j.erase("ops");

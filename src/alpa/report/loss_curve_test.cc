@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <regex>
 #include <sstream>
 
@@ -20,8 +21,8 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 std::vector<double> Count(int n) {
-  std::vector<double> steps;
-  for (int i = 1; i <= n; ++i) steps.push_back(i);
+  std::vector<double> steps(static_cast<size_t>(n));
+  std::iota(steps.begin(), steps.end(), 1);
   return steps;
 }
 
@@ -142,8 +143,8 @@ TEST(LossCurve, DrawsTheReferenceBelow) {
 
 // Noise of +-1 around 5: the line stays close to 5 while the points do not.
 TEST(LossCurve, SmoothsLightly) {
-  std::vector<double> losses;
-  for (int i = 0; i < 800; ++i) losses.push_back(i % 2 == 0 ? 4 : 6);
+  std::vector<double> losses(800, 4);
+  for (size_t i = 1; i < losses.size(); i += 2) losses[i] = 6;
   const std::string svg = LossCurveSvg(Count(800), losses);
   std::istringstream numbers(std::regex_replace(PathOf(svg, "lc-line"), std::regex("[ML,]"), " "));
   double x = 0;
@@ -155,8 +156,8 @@ TEST(LossCurve, SmoothsLightly) {
 }
 
 TEST(LossCurve, KeepsAMillionPointsSmallAndQuick) {
-  std::vector<double> losses;
-  for (int i = 0; i < 1'000'000; ++i) losses.push_back(2 + 3 * std::exp(-i * 5e-6) + 0.1 * std::sin(i));
+  std::vector<double> losses = Count(1'000'000);
+  for (double& x : losses) x = 2 + 3 * std::exp(-x * 5e-6) + 0.1 * std::sin(x);
   losses[500'000] = 40;  // a spike of one step must not get lost
   losses[700'000] = kNan;
   const auto start = std::chrono::steady_clock::now();

@@ -26,7 +26,7 @@ std::string Bar(double fraction, int columns, bool unicode) {
   const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * columns);
   if (!unicode) {
     std::string bar = "[" + std::string(static_cast<size_t>(filled), '#');
-    bar.resize(static_cast<size_t>(columns + 1), '.');
+    bar.resize(static_cast<size_t>(columns) + 1, '.');
     return bar + "]";
   }
   std::string bar;
@@ -73,7 +73,7 @@ std::string FormatDuration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
   constexpr double kTooLong = 1000.0 * 24 * 3600;
   if (seconds >= kTooLong) return ">1000d";
-  const auto s = static_cast<int64_t>(seconds + 0.5);
+  const auto s = std::llround(seconds);
   if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
   if (s < 24 * 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
   return fmt::format("{}d {:02}:{:02}:{:02}", s / 86400, s / 3600 % 24, s / 60 % 60, s % 60);

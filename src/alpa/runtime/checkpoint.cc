@@ -210,7 +210,11 @@ Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& mo
   if (!file.ok() && file.error().code == Code::kNotFound) {
     return Error{Code::kCorrupt, fmt::format("{}: {} is missing", folder.string(), kStateFile), ""};
   }
-  if (!file.ok()) return file.error();
+  if (!file.ok()) {
+    Error error = file.error();
+    if (error.code == Code::kUnsupported) error.code = Code::kCorrupt;  // alpa wrote nothing it cannot read
+    return error;
+  }
   if (file->file_bytes() != manifest.state_bytes || file->header_crc() != manifest.header_crc ||
       file->entries().size() != manifest.tensors.size()) {
     return Error{Code::kCorrupt, fmt::format("{}: not the file that the manifest describes (damaged)", file->path()), ""};

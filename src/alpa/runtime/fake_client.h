@@ -90,14 +90,14 @@ class FakeExecutable : public xla::Executable {
 
 class FakeClient : public xla::Client {
  public:
-  explicit FakeClient(FakeStep step = RunSumStep) : step_(std::move(step)) {}
+  explicit FakeClient(FakeStep run = RunSumStep) : step(std::move(run)) {}
 
   std::string platform() const override { return "fake"; }
   int64_t device_count() const override { return 8; }
   Result<std::unique_ptr<xla::Executable>> Compile(const xla::ImportedStep&, const plan::Plan& plan,
                                                    const xla::CompileOptions& options) override {
     donated = options.donate;
-    return std::unique_ptr<xla::Executable>(std::make_unique<FakeExecutable>(step_, options, plan));
+    return std::unique_ptr<xla::Executable>(std::make_unique<FakeExecutable>(step, options, plan));
   }
   Result<std::unique_ptr<xla::Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
                                           const cluster::Mesh& mesh) override {
@@ -109,9 +109,7 @@ class FakeClient : public xla::Client {
   std::atomic<int> puts = 0;
   std::atomic<int> fail_after = 1'000'000;
   std::vector<ir::Alias> donated;
-
- private:
-  FakeStep step_;
+  FakeStep step;  // what the next Compile() compiles
 };
 
 }  // namespace alpa::runtime

@@ -21,7 +21,7 @@ std::vector<size_t> InputsOf(const ir::StepSignature& signature, ir::InputRole r
   return out;
 }
 
-// The names of the parameters without what they have in common at the front; each keeps at least one key.
+// The names of the parameters, whole and without one or more of the keys that they have in common at the front.
 std::set<Path> ParameterPaths(const std::vector<std::string>& names, const std::vector<size_t>& parameters) {
   std::vector<Path> paths;
   for (const size_t i : parameters) {
@@ -33,7 +33,9 @@ std::set<Path> ParameterPaths(const std::vector<std::string>& names, const std::
   const auto shared = [&](const Path& path) { return common + 1 < path.size() && path[common] == paths[0][common]; };
   while (std::all_of(paths.begin(), paths.end(), shared)) ++common;
   std::set<Path> out;
-  for (const Path& path : paths) out.emplace(path.begin() + static_cast<std::ptrdiff_t>(common), path.end());
+  for (const Path& path : paths) {
+    for (size_t cut = 0; cut <= common; ++cut) out.emplace(path.begin() + static_cast<std::ptrdiff_t>(cut), path.end());
+  }
   return out;
 }
 

@@ -9,11 +9,6 @@
 #include "alpa/base/file.h"
 
 namespace alpa::runtime {
-namespace {
-
-constexpr int64_t kMaxInMemory = int64_t{256} << 20;
-
-}  // namespace
 
 Status StoredArray::Read(int64_t from, std::span<std::byte> out) const {
   if (!tensor_) return file_->file().ReadAt(offset_ + from, out);
@@ -47,7 +42,7 @@ Result<std::vector<ArraySet>> ArraySet::Open(const std::vector<std::string>& pat
   return sets;
 }
 
-Result<StoredArray> ArraySet::Get(size_t index) const {
+Result<StoredArray> ArraySet::Get(size_t index, Bytes max_in_memory) const {
   StoredArray array;
   if (!npz_) {
     array.where_ = npy_paths_[index];
@@ -62,7 +57,7 @@ Result<StoredArray> ArraySet::Get(size_t index) const {
   ALPA_TRY(array.crc_, npz_->Crc(name));
   array.shape_ = header.shape;
   std::optional<int64_t> offset;
-  if (header.shape.bytes().value > kMaxInMemory) {
+  if (header.shape.bytes() > max_in_memory) {
     ALPA_TRY(offset, npz_->ElementsOffset(name));
   }
   if (offset) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "alpa/base/result.h"
+#include "alpa/base/units.h"
 #include "alpa/ir/host_tensor.h"
 #include "alpa/runtime/npz.h"
 
@@ -46,9 +47,9 @@ class ArraySet {
 
   const std::string& path() const { return path_; }
   const std::vector<std::string>& names() const { return names_; }
-  // Array number `index` of names(). Up to 256 MiB it is kept in memory, its checksum verified; a larger stored member is
-  // left in the file. Errors as NpzFile::Read, ReadNpyFile.
-  Result<StoredArray> Get(size_t index) const;
+  // Array number `index` of names(). Up to `max_in_memory` it is kept in memory, its checksum verified; a larger stored
+  // member is left in the file. Errors as NpzFile::Read, ReadNpyFile.
+  Result<StoredArray> Get(size_t index, Bytes max_in_memory = Bytes(int64_t{256} << 20)) const;
 
  private:
   std::string path_;
