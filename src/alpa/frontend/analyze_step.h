@@ -24,10 +24,10 @@ struct AnalyzeOptions {
 
 struct StepAnalysis {
   ir::StepSignature signature;
-  BatchAnalysis batch;                 // batch size, batch dimension of each input, where it lies in each value
-  std::vector<OpPhase> phases;         // by OpId
-  std::vector<FlopCount> flops;        // by OpId
-  std::array<FlopCount, 3> by_phase;   // totals, by OpPhase
+  BatchAnalysis batch;                // batch size, batch dimension of each input, where it lies in each value
+  std::vector<OpPhase> phases;        // by OpId
+  std::vector<FlopCount> flops;       // by OpId
+  std::array<FlopCount, 3> by_phase;  // totals, by OpPhase
   Microbatching microbatching;
 
   // Per input of the module: its batch dimension, or -1.

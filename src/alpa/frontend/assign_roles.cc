@@ -46,7 +46,8 @@ bool IsLone(const Matching& matched, size_t i) {
 
 BatchAnalysis Propagate(const ir::Module& module, const std::vector<InputRole>& roles, std::vector<int> dims) {
   auto analysis = AnalyzeBatch(module, roles, BatchOptions{std::move(dims), std::nullopt});
-  return analysis.ok() ? std::move(analysis).value() : BatchAnalysis{0, {}, std::vector<BatchInfo>(module.values.size()), {}};
+  return analysis.ok() ? std::move(analysis).value()
+                       : BatchAnalysis{0, {}, std::vector<BatchInfo>(module.values.size()), {}};
 }
 
 // Drops pairs whose output carries the batch: the next value of a state does not, a per-example loss does. Where such a
@@ -94,15 +95,16 @@ void DropScaledLoss(const ir::Module& module, const Evidence& evidence, Matching
   }
 }
 
-// Inputs that could be the batch where every input has found an output of its shape: cut along its dimension 0, the step
-// falls apart cleanly and its output stays cut (an autoencoder that returns what it has reconstructed).
+// Inputs that could be the batch where every input has found an output of its shape: cut along its dimension 0, the
+// step falls apart cleanly and its output stays cut (an autoencoder that returns what it has reconstructed).
 std::vector<int> CouldBeBatch(const ir::Module& module, const Matching& matched) {
   constexpr int kMaxTried = 8;  // each costs a pass
   std::vector<int> out;
   int tried = 0;
   for (size_t i = 0; i < matched.size() && tried < kMaxTried; ++i) {
     const ir::Shape& shape = module.shape(module.inputs[i]);
-    if (shape.rank() == 0 || !IsLone(matched, i) || IsBeyondDoubt(module, i) || LooksLikeKey(shape, module.input_names[i])) {
+    if (shape.rank() == 0 || !IsLone(matched, i) || IsBeyondDoubt(module, i) ||
+        LooksLikeKey(shape, module.input_names[i])) {
       continue;
     }
     ++tried;
@@ -124,8 +126,9 @@ Error Ambiguous(const ir::Module& module, const std::vector<std::string>& candid
   return {Code::kAmbiguous,
           fmt::format("it is not clear which inputs of '{}' are state and which are the batch:\n  {}", module.name,
                       fmt::join(candidates, "\n  ")),
-          fmt::format("export the step with its state donated (donate_argnums), or name the batch inputs, e.g. --batch-args {}",
-                      fmt::join(inputs, ","))};
+          fmt::format(
+              "export the step with its state donated (donate_argnums), or name the batch inputs, e.g. --batch-args {}",
+              fmt::join(inputs, ","))};
 }
 
 // Fails when some pair could as well be another.
@@ -140,11 +143,12 @@ Status CheckRivals(const ir::Module& module, const Evidence& evidence, const Mat
       candidates.emplace_back("...");
       break;
     }
-    std::string text = fmt::format("{} may be the next value of {}", DescribeOutput(module, r.output),
-                                   DescribeInput(module, r.input));
+    std::string text =
+        fmt::format("{} may be the next value of {}", DescribeOutput(module, r.output), DescribeInput(module, r.input));
     for (const int other : r.other_inputs) text += " or of " + DescribeInput(module, other);
     if (!r.other_outputs.empty()) {
-      text = fmt::format("the next value of {} may be {}", DescribeInput(module, r.input), DescribeOutput(module, r.output));
+      text = fmt::format("the next value of {} may be {}", DescribeInput(module, r.input),
+                         DescribeOutput(module, r.output));
       for (const int other : r.other_outputs) text += " or " + DescribeOutput(module, other);
     }
     candidates.push_back(std::move(text));
@@ -155,6 +159,7 @@ Status CheckRivals(const ir::Module& module, const Evidence& evidence, const Mat
 
 Error MayBeBatch(const ir::Module& module, const Matching& matched, const std::vector<int>& inputs) {
   std::vector<std::string> candidates;
+  candidates.reserve(inputs.size());
   std::set<int> batch(inputs.begin(), inputs.end());
   for (const int i : inputs) {
     candidates.push_back(fmt::format("{} may be batch, or state whose next value is {}", DescribeInput(module, i),
@@ -169,7 +174,8 @@ Error MayBeBatch(const ir::Module& module, const Matching& matched, const std::v
 Result<Matching> FindMatching(const ir::Module& module) {
   const Evidence evidence(module, std::vector<bool>(module.inputs.size(), true));
   Matching matched = MatchState(evidence);
-  if (const auto doubtful = DropBatched(module, matched); !doubtful.empty()) return MayBeBatch(module, matched, doubtful);
+  if (const auto doubtful = DropBatched(module, matched); !doubtful.empty())
+    return MayBeBatch(module, matched, doubtful);
   DropScaledLoss(module, evidence, matched);
   if (std::find(matched.begin(), matched.end(), -1) == matched.end()) {
     const std::vector<int> could_be_batch = CouldBeBatch(module, matched);
@@ -200,10 +206,11 @@ Result<Matching> MatchAllBut(const ir::Module& module, const std::vector<int>& b
       if (free && evidence.Possible(i, other)) o = other;
     }
     if (!state[static_cast<size_t>(i)] || o >= 0) continue;
-    return Error{Code::kInvalidArgument,
-                 fmt::format("--batch-args makes {} state, but no output is left that could be its next value",
-                             DescribeInput(module, i)),
-                 fmt::format("an input that the step does not return updated belongs to the batch: add {} to --batch-args", i)};
+    return Error{
+        Code::kInvalidArgument,
+        fmt::format("--batch-args makes {} state, but no output is left that could be its next value",
+                    DescribeInput(module, i)),
+        fmt::format("an input that the step does not return updated belongs to the batch: add {} to --batch-args", i)};
   }
   return matched;
 }
@@ -243,7 +250,8 @@ void MarkParameters(const ir::Module& module, ir::StepSignature& signature) {
 std::string DescribeInput(const ir::Module& module, int input) {
   const auto i = static_cast<size_t>(input);
   const std::string& name = module.input_names[i];
-  return fmt::format("input {} {}{}", input, name.empty() ? "" : name + " ", ir::ToString(module.shape(module.inputs[i])));
+  return fmt::format("input {} {}{}", input, name.empty() ? "" : name + " ",
+                     ir::ToString(module.shape(module.inputs[i])));
 }
 
 std::vector<InputRole> RolesOf(const ir::StepSignature& signature) {

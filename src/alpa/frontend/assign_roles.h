@@ -15,13 +15,14 @@ struct RoleOptions {
   std::optional<std::vector<int>> batch_args;
 };
 
-// Pairs each state input with the output that is its next value; inputs without one are the batch, outputs without one are
-// results. Evidence is donation, order, shape, type, and what an output is computed from (match_state.h); an input whose
-// would-be next value carries the batch dimension is not state.
+// Pairs each state input with the output that is its next value; inputs without one are the batch, outputs without one
+// are results. Evidence is donation, order, shape, type, and what an output is computed from (match_state.h); an input
+// whose would-be next value carries the batch dimension is not state.
 //   loss       the scalar result that depends, differentiably, on batch and state with the most dots and convolutions
-//              before it among those that need no backward op. Backward is told by JAX's name stacks; where there are none,
-//              by being more than half of the step.
-//   parameter  floating state that the loss depends on; without a loss, floating state whose influence is not confined to
+//              before it among those that need no backward op. Backward is told by JAX's name stacks; where there are
+//              none, by being more than half of the step.
+//   parameter  floating state that the loss depends on; without a loss, floating state whose influence is not confined
+//   to
 //              its own update
 // A step without state (evaluation) has only batch inputs. kAmbiguous when several readings are equally good (lists the
 // candidates); kInvalidArgument when batch_args names no input, or leaves an input as state that no output can update.

@@ -17,7 +17,8 @@ using ir::InputRole;
 // A reading: each input's batch dimension.
 using Reading = std::vector<int>;
 
-std::vector<BatchState> InputStates(const ir::Module& module, const std::vector<InputRole>& roles, const Reading& dims) {
+std::vector<BatchState> InputStates(const ir::Module& module, const std::vector<InputRole>& roles,
+                                    const Reading& dims) {
   std::vector<BatchState> states(module.inputs.size());
   for (size_t i = 0; i < states.size(); ++i) {
     const ir::Shape& shape = module.shape(module.inputs[i]);
@@ -35,17 +36,24 @@ std::vector<BatchState> InputStates(const ir::Module& module, const std::vector<
 bool Blocks(const BatchEvent& event) {
   switch (event.kind) {
     case BatchEvent::Kind::kMixed:
-    case BatchEvent::Kind::kFolded: return true;
-    case BatchEvent::Kind::kNeedsComplete: return event.uses_state;
-    default: return false;
+    case BatchEvent::Kind::kFolded:
+      return true;
+    case BatchEvent::Kind::kNeedsComplete:
+      return event.uses_state;
+    default:
+      return false;
   }
 }
 
-// The step falls apart into blocks and some scalar result is a sum over them, as a loss is.
-bool IsClean(const ir::Module& module, const std::vector<InputRole>& roles, const Reading& dims) {
+// The step falls apart into blocks and some scalar result is a sum over them, as a loss is. With `strictly`, no state
+// is cut either (columns of the labels would cut the columns of the last weight).
+bool IsClean(const ir::Module& module, const std::vector<InputRole>& roles, const Reading& dims, bool strictly) {
   BatchPropagation pass(module);
   pass.Run(InputStates(module, roles, dims));
-  if (std::any_of(pass.events().begin(), pass.events().end(), Blocks)) return false;
+  auto stains = [&](const BatchEvent& event) {
+    return Blocks(event) || (strictly && event.kind == BatchEvent::Kind::kPosition && !event.random);
+  };
+  if (std::any_of(pass.events().begin(), pass.events().end(), stains)) return false;
   return std::any_of(module.outputs.begin(), module.outputs.end(), [&](ir::ValueId v) {
     return module.shape(v).dims.empty() && pass.infos()[static_cast<size_t>(v)].kind == BatchKind::kPartial;
   });
@@ -64,7 +72,8 @@ std::vector<size_t> Voters(const ir::Module& module, const std::vector<InputRole
   return out;
 }
 
-// The readings in order of preference: the extent that most inputs have as dimension 0, then as dimension 0 or 1.
+// The readings in order of preference: the extent that most inputs (at least two) share as dimension 0, then the one
+// that most have as dimension 0 or 1.
 std::vector<Reading> Readings(const ir::Module& module, const std::vector<size_t>& voters) {
   struct Votes {
     int64_t inputs = 0, in_front = 0, elements = 0;
@@ -85,11 +94,16 @@ std::vector<Reading> Readings(const ir::Module& module, const std::vector<size_t
     }
   }
   std::vector<Votes> sorted;
+  sorted.reserve(by_extent.size());
   for (auto& [extent, votes] : by_extent) sorted.push_back(std::move(votes));
   std::stable_sort(sorted.begin(), sorted.end(), [](const Votes& a, const Votes& b) {
-    return std::tie(a.in_front, a.inputs, a.elements) > std::tie(b.in_front, b.inputs, b.elements);
+    auto rank = [](const Votes& v) {
+      return std::tuple(v.in_front >= 2 ? v.in_front : 0, v.inputs, v.in_front, v.elements);
+    };
+    return rank(a) > rank(b);
   });
   std::vector<Reading> out;
+  out.reserve(sorted.size());
   for (Votes& votes : sorted) out.push_back(std::move(votes.reading));
   return out;
 }
@@ -98,7 +112,7 @@ std::vector<Reading> Readings(const ir::Module& module, const std::vector<size_t
 constexpr size_t kMaxReadings = 4;
 
 Status CheckDims(const ir::Module& module, const std::vector<InputRole>& roles, const Reading& dims) {
-  auto wrong = [](std::string what) { return Error{Code::kInvalidArgument, "batch dimensions: " + what, ""}; };
+  auto wrong = [](const std::string& what) { return Error{Code::kInvalidArgument, "batch dimensions: " + what, ""}; };
   if (dims.size() != module.inputs.size()) {
     return wrong(fmt::format("{} given for {} inputs", dims.size(), module.inputs.size()));
   }
@@ -149,11 +163,16 @@ Result<Reading> ReadingAt(const ir::Module& module, const std::vector<InputRole>
 
 std::string_view Name(BatchKind kind) {
   switch (kind) {
-    case BatchKind::kNone: return "none";
-    case BatchKind::kBatched: return "batched";
-    case BatchKind::kPartial: return "partial";
-    case BatchKind::kReduced: return "reduced";
-    case BatchKind::kMixed: return "mixed";
+    case BatchKind::kNone:
+      return "none";
+    case BatchKind::kBatched:
+      return "batched";
+    case BatchKind::kPartial:
+      return "partial";
+    case BatchKind::kReduced:
+      return "reduced";
+    case BatchKind::kMixed:
+      return "mixed";
   }
   return "";
 }
@@ -173,7 +192,7 @@ std::vector<int> InferBatchDims(const ir::Module& module, const std::vector<Inpu
   if (readings.empty()) return none;
   if (readings.size() > kMaxReadings) readings.resize(kMaxReadings);
   for (const Reading& reading : readings) {
-    if (IsClean(module, roles, reading)) return reading;
+    if (IsClean(module, roles, reading, /*strictly=*/&reading != &readings[0])) return reading;
   }
   // Without any state, weights are among the inputs that voted: better no batch than weights cut in two.
   const bool has_state = std::any_of(roles.begin(), roles.end(), [](InputRole r) { return r != InputRole::kBatch; });

@@ -54,15 +54,15 @@ struct BatchEvent {
   bool uses_state = false;  // needs-complete: the value read uses state
   bool random = false;      // position: the value read is made of random bits
   int64_t parts = 0;
-  std::string why;   // what the op does, as the end of a sentence: "sorts along the batch"
+  std::string why;    // what the op does, as the end of a sentence: "sorts along the batch"
   std::string inner;  // the op inside a loop or branch that is meant, described
 };
 
 struct BatchAnalysis {
-  int64_t batch_size = 0;             // 0: no input carries a batch
-  std::vector<int> input_dims;        // per input of the module: its batch dimension, -1 when it has none
-  std::vector<BatchInfo> values;      // by ValueId
-  std::vector<BatchEvent> events;     // in program order
+  int64_t batch_size = 0;          // 0: no input carries a batch
+  std::vector<int> input_dims;     // per input of the module: its batch dimension, -1 when it has none
+  std::vector<BatchInfo> values;   // by ValueId
+  std::vector<BatchEvent> events;  // in program order
 
   const BatchInfo& value(ir::ValueId v) const { return values[static_cast<size_t>(v)]; }
 };
@@ -75,9 +75,9 @@ struct BatchOptions {
 };
 
 // Which dimension of each batch input is the batch. The batch size is the extent that most batch inputs have as
-// dimension 0 (of equals: as dimension 0 or 1); inputs without that extent have no batch dimension (a learning rate, a
-// random key). Where this reading mixes examples and the next best does not, the next best is taken, so that [time, batch]
-// is recognised where the model tells them apart. State inputs get -1.
+// dimension 0, at least two, or else as dimension 0 or 1; inputs without that extent have no batch dimension (a
+// learning rate, a random key). Where this reading mixes examples and the next best does not, the next best is taken,
+// so that [time, batch] is recognised where the model tells them apart. State inputs get -1.
 std::vector<int> InferBatchDims(const ir::Module& module, const std::vector<ir::InputRole>& roles);
 
 // Propagates the batch through the module, in time linear in its size. kInvalidArgument when options do not fit the

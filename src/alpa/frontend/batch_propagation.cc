@@ -17,8 +17,8 @@ bool IsSum(BatchKind kind) { return kind == BatchKind::kPartial || kind == Batch
 
 // The op's results have the elements of its first operand, no others.
 bool KeepsElements(OpKind kind) {
-  return kind == OpKind::kBroadcast || kind == OpKind::kReshape || kind == OpKind::kTranspose || kind == OpKind::kCopy ||
-         kind == OpKind::kConvert || kind == OpKind::kSlice || kind == OpKind::kReverse;
+  return kind == OpKind::kBroadcast || kind == OpKind::kReshape || kind == OpKind::kTranspose ||
+         kind == OpKind::kCopy || kind == OpKind::kConvert || kind == OpKind::kSlice || kind == OpKind::kReverse;
 }
 
 // Ops that make random bits, by kind or, where JAX has spelled the generator out in arithmetic, by its name.
@@ -46,7 +46,8 @@ int IotaDim(const ir::Module& module, const ir::Op& op, const std::vector<ValueF
   auto iota = [&](size_t k) { return facts[static_cast<size_t>(op.operands[k])].iota_dim; };
   switch (op.kind) {
     case OpKind::kCopy:
-    case OpKind::kConvert: return iota(0);
+    case OpKind::kConvert:
+      return iota(0);
     case OpKind::kSelect:
       return module.producer(op.operands[0]).kind == OpKind::kCompare &&
                      module.producer(op.operands[1]).kind == OpKind::kAdd
@@ -59,7 +60,8 @@ int IotaDim(const ir::Module& module, const ir::Op& op, const std::vector<ValueF
     case OpKind::kReshape:
       if (iota(0) < 0) return -1;
       return SameDimension(module.shape(op.operands[0]).dims, module.shape(op.results[0]).dims, iota(0));
-    default: return -1;
+    default:
+      return -1;
   }
 }
 
@@ -102,15 +104,21 @@ bool BatchPropagation::UsesState(const ir::Op& op) const {
 void BatchPropagation::Visit(const ir::Op& op) {
   switch (op.kind) {
     case OpKind::kConstant:
-    case OpKind::kIota: return VisitLeaf(op);
-    case OpKind::kReshape: return VisitReshape(op);
-    case OpKind::kWhile: return VisitLoop(op);
-    case OpKind::kConditional: return VisitBranches(op, 1);
-    case OpKind::kCall: return VisitBranches(op, 0);
+    case OpKind::kIota:
+      return VisitLeaf(op);
+    case OpKind::kReshape:
+      return VisitReshape(op);
+    case OpKind::kWhile:
+      return VisitLoop(op);
+    case OpKind::kConditional:
+      return VisitBranches(op, 1);
+    case OpKind::kCall:
+      return VisitBranches(op, 0);
     case OpKind::kOptimizationBarrier:
       for (size_t r = 0; r < op.results.size(); ++r) Set(op.results[r], state(op.operands[r]));
       return;
-    default: return VisitByRule(op);
+    default:
+      return VisitByRule(op);
   }
 }
 
@@ -258,7 +266,8 @@ void BatchPropagation::ReadByPosition(const ir::Op& op, const OpRule& rule, int 
       differs |= rule.operands[k][d] == factor && known.repeats[d] % parts != 0;
     }
     // Positions that become part of an index (x[arange(n), i]) only pair each example with itself.
-    const bool indexes = op.kind == OpKind::kConcatenate && known.iota_dim >= 0 && rule.operands[k][static_cast<size_t>(known.iota_dim)] == factor;
+    const bool indexes = op.kind == OpKind::kConcatenate && known.iota_dim >= 0 &&
+                         rule.operands[k][static_cast<size_t>(known.iota_dim)] == factor;
     if (!differs || indexes) continue;
     BatchEvent event;
     event.kind = BatchEvent::Kind::kPosition;
@@ -295,6 +304,20 @@ void BatchPropagation::ReduceByRule(const ir::Op& op, const OpRule& rule) {
   for (const ir::ValueId v : op.results) Set(v, out);
 }
 
+// A linear op of zeros.
+bool BatchPropagation::GivesZero(const ir::Op& op, const OpRule& rule) const {
+  if (rule.linearity == OpRule::Linearity::kNone) return false;
+  bool any = false;
+  bool all = true;
+  for (size_t k = 0; k < op.operands.size(); ++k) {
+    if (rule.linearity == OpRule::Linearity::kJoint && !rule.data[k]) continue;
+    const bool zero = facts(op.operands[k]).splat == 0;
+    any |= zero;
+    all &= zero;
+  }
+  return rule.linearity == OpRule::Linearity::kMulti ? any : any && all;
+}
+
 void BatchPropagation::KeepByRule(const ir::Op& op, const OpRule& rule) {
   BatchInfo out;
   out.uses_state = UsesState(op);
@@ -314,6 +337,7 @@ void BatchPropagation::KeepByRule(const ir::Op& op, const OpRule& rule) {
       }
     }
     if (KeepsElements(op.kind)) known.splat = facts(op.operands[0]).splat;
+    if (GivesZero(op, rule)) known.splat = 0;
     known.iota_dim = r == 0 ? IotaDim(module_, op, facts_) : -1;
     Set(op.results[r], BatchState{out, std::move(known)});
   }

@@ -42,6 +42,7 @@ class BatchPropagation {
   void VisitReshape(const ir::Op& op);
   void VisitLoop(const ir::Op& op);
   void VisitBranches(const ir::Op& op, size_t first_argument);
+  void AddOnce(std::vector<BatchEvent>& events);
   void SetJoined(const ir::Op& op, std::vector<BatchState> results);
   void VisitByRule(const ir::Op& op);
 
@@ -55,6 +56,7 @@ class BatchPropagation {
   int ReadComplete(const ir::Op& op, const OpRule& rule, int factor, int level);
   void ReadByPosition(const ir::Op& op, const OpRule& rule, int factor, int64_t parts);
   bool StaysPartial(const ir::Op& op, const OpRule& rule) const;
+  bool GivesZero(const ir::Op& op, const OpRule& rule) const;
 
   bool UsesState(const ir::Op& op) const;
   void Record(BatchEvent event, const ir::Op& op);

@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
+#include <string>
+#include <tuple>
 
 #include "alpa/frontend/batch_propagation.h"
 #include "alpa/frontend/loops.h"
@@ -73,7 +76,6 @@ void BatchPropagation::VisitLoop(const ir::Op& op) {
   BatchPropagation body(*regions.body, Id(op));
   bool settled = false;
   for (int turn = 0; turn < kMaxTurns && !settled; ++turn) {
-    body.events().clear();
     body.Run(carried);
     std::vector<BatchState> next = body.outputs();
     for (size_t i = 0; i < next.size(); ++i) next[i] = Join(carried[i], next[i], Id(op));
@@ -86,7 +88,7 @@ void BatchPropagation::VisitLoop(const ir::Op& op) {
   if (condition.outputs()[0].info.kind != BatchKind::kNone) {
     return Mix(op, "lets the batch decide how often a loop runs");
   }
-  for (BatchEvent& event : body.events()) events_.push_back(std::move(event));
+  AddOnce(body.events());
   SetJoined(op, std::move(carried));
 }
 
@@ -123,6 +125,14 @@ void BatchPropagation::VisitBranches(const ir::Op& op, size_t first_argument) {
     }
   }
   SetJoined(op, std::move(joined));
+}
+
+// Events of all turns of a loop: on the next turn the same op may see what it has mixed itself, and keep silent.
+void BatchPropagation::AddOnce(std::vector<BatchEvent>& events) {
+  std::set<std::tuple<BatchEvent::Kind, std::string, ir::OpId>> seen;
+  for (BatchEvent& event : events) {
+    if (seen.emplace(event.kind, event.inner, event.origin).second) events_.push_back(std::move(event));
+  }
 }
 
 // Results of an op with regions; says so when they were mixed not by an op inside, but by coming together here.

@@ -46,7 +46,9 @@ void SetElementwiseLinearity(const ir::Module& module, const ir::Op& op, OpRule&
     case OpKind::kReal:
     case OpKind::kImag:
     case OpKind::kComplex:
-    case OpKind::kReducePrecision: rule.linearity = OpRule::Linearity::kJoint; return;
+    case OpKind::kReducePrecision:
+      rule.linearity = OpRule::Linearity::kJoint;
+      return;
     case OpKind::kConvert: {
       const bool from_integer = ir::IsInteger(module.shape(op.operands[0]).dtype);
       const bool rounds = ir::IsInteger(to) ? !from_integer : to == ir::DType::kPred;
@@ -65,7 +67,8 @@ void SetElementwiseLinearity(const ir::Module& module, const ir::Op& op, OpRule&
       rule.linearity = OpRule::Linearity::kJoint;
       rule.data = {false, true, true};
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -127,9 +130,8 @@ OpRule TransposeRule(const ir::Module& module, const ir::Op& op) {
 OpRule SliceRule(const ir::Module& module, const ir::Op& op) {
   const auto& attr = std::get<ir::SliceAttr>(op.attributes);
   const auto& dims = module.shape(op.operands[0]).dims;
-  return UnaryRule(module, op, "takes only some of the examples", [&](size_t d) {
-    return attr.start[d] == 0 && attr.limit[d] == dims[d] && attr.stride[d] == 1;
-  });
+  return UnaryRule(module, op, "takes only some of the examples",
+                   [&](size_t d) { return attr.start[d] == 0 && attr.limit[d] == dims[d] && attr.stride[d] == 1; });
 }
 
 OpRule PadRule(const ir::Module& module, const ir::Op& op) {
@@ -233,8 +235,8 @@ OpRule SelectAndScatterRule(const ir::Module& module, const ir::Op& op) {
   return rule;
 }
 
-// Ops that work on the last `inner` dimensions, for each index of the leading ones; leading dimensions are shared by all
-// operands and results that have them.
+// Ops that work on the last `inner` dimensions, for each index of the leading ones; leading dimensions are shared by
+// all operands and results that have them.
 OpRule LeadingDimsRule(const ir::Module& module, const ir::Op& op, int inner, const char* mixing) {
   OpRule rule = CrossedRule(module, op);
   rule.mixing = mixing;
@@ -279,8 +281,8 @@ OpRule FftRule(const ir::Module& module, const ir::Op& op) {
 // Annotations pass their operand through; of LAPACK it is known that leading dimensions are independent.
 OpRule CustomCallRule(const ir::Module& module, const ir::Op& op) {
   const std::string& target = std::get<ir::CustomCallAttr>(op.attributes).target;
-  const bool same_shape = op.operands.size() == 1 && op.results.size() == 1 &&
-                          module.shape(op.operands[0]) == module.shape(op.results[0]);
+  const bool same_shape =
+      op.operands.size() == 1 && op.results.size() == 1 && module.shape(op.operands[0]) == module.shape(op.results[0]);
   if (same_shape && (target.find("Sharding") != std::string::npos || target.find("annotate") != std::string::npos)) {
     OpRule rule = SameDimsRule(module, op);
     rule.linearity = OpRule::Linearity::kJoint;
@@ -300,45 +302,67 @@ OpRule CustomCallRule(const ir::Module& module, const ir::Op& op) {
 OpRule RuleOf(const ir::Module& module, const ir::Op& op, const std::vector<ValueFacts>& facts) {
   if (ir::IsElementwise(op.kind)) return ElementwiseRule(module, op);
   switch (op.kind) {
-    case OpKind::kBroadcast: return BroadcastRule(module, op);
-    case OpKind::kTranspose: return TransposeRule(module, op);
-    case OpKind::kSlice: return SliceRule(module, op);
-    case OpKind::kPad: return PadRule(module, op);
-    case OpKind::kReverse: return ReverseRule(module, op);
-    case OpKind::kDynamicSlice: return DynamicSliceRule(module, op);
-    case OpKind::kDynamicUpdateSlice: return DynamicUpdateSliceRule(module, op);
-    case OpKind::kConcatenate: return ConcatenateRule(module, op);
-    case OpKind::kGather: return internal::GatherRule(module, op, facts);
-    case OpKind::kScatter: return internal::ScatterRule(module, op, facts);
-    case OpKind::kDot: return internal::DotRule(module, op);
-    case OpKind::kConvolution: return internal::ConvolutionRule(module, op);
-    case OpKind::kReduce: return ReduceRule(module, op);
-    case OpKind::kReduceWindow: return ReduceWindowRule(module, op);
-    case OpKind::kSelectAndScatter: return SelectAndScatterRule(module, op);
-    case OpKind::kSort: return SortRule(module, op);
-    case OpKind::kTopK: return LeadingDimsRule(module, op, 1, "sorts along the batch");
-    case OpKind::kFft: return FftRule(module, op);
-    case OpKind::kCholesky: return LeadingDimsRule(module, op, 2, "decomposes along the batch");
+    case OpKind::kBroadcast:
+      return BroadcastRule(module, op);
+    case OpKind::kTranspose:
+      return TransposeRule(module, op);
+    case OpKind::kSlice:
+      return SliceRule(module, op);
+    case OpKind::kPad:
+      return PadRule(module, op);
+    case OpKind::kReverse:
+      return ReverseRule(module, op);
+    case OpKind::kDynamicSlice:
+      return DynamicSliceRule(module, op);
+    case OpKind::kDynamicUpdateSlice:
+      return DynamicUpdateSliceRule(module, op);
+    case OpKind::kConcatenate:
+      return ConcatenateRule(module, op);
+    case OpKind::kGather:
+      return internal::GatherRule(module, op, facts);
+    case OpKind::kScatter:
+      return internal::ScatterRule(module, op, facts);
+    case OpKind::kDot:
+      return internal::DotRule(module, op);
+    case OpKind::kConvolution:
+      return internal::ConvolutionRule(module, op);
+    case OpKind::kReduce:
+      return ReduceRule(module, op);
+    case OpKind::kReduceWindow:
+      return ReduceWindowRule(module, op);
+    case OpKind::kSelectAndScatter:
+      return SelectAndScatterRule(module, op);
+    case OpKind::kSort:
+      return SortRule(module, op);
+    case OpKind::kTopK:
+      return LeadingDimsRule(module, op, 1, "sorts along the batch");
+    case OpKind::kFft:
+      return FftRule(module, op);
+    case OpKind::kCholesky:
+      return LeadingDimsRule(module, op, 2, "decomposes along the batch");
     case OpKind::kTriangularSolve: {
       OpRule rule = LeadingDimsRule(module, op, 2, "solves along the batch");
       rule.linearity = OpRule::Linearity::kJoint;
       rule.data = {false, true};
       return rule;
     }
-    case OpKind::kCustomCall: return CustomCallRule(module, op);
+    case OpKind::kCustomCall:
+      return CustomCallRule(module, op);
     case OpKind::kAllReduce: {
       OpRule rule = SameDimsRule(module, op);
       rule.linearity = OpRule::Linearity::kJoint;
       return rule;
     }
-    case OpKind::kBatchNormInference: return UnaryRule(module, op, "normalizes over the batch", [](size_t) { return true; });
+    case OpKind::kBatchNormInference:
+      return UnaryRule(module, op, "normalizes over the batch", [](size_t) { return true; });
     case OpKind::kBatchNormTraining:
     case OpKind::kBatchNormGrad: {
       OpRule rule = CrossedRule(module, op);
       rule.mixing = "normalizes over the batch";
       return rule;
     }
-    default: return CrossedRule(module, op);
+    default:
+      return CrossedRule(module, op);
   }
 }
 

@@ -49,8 +49,8 @@ struct OpRule {
 };
 
 // The rule of `op`, for every kind but reshape and those with regions that run as a whole (while, conditional, call) or
-// whose results do not follow from dimensions of operands (constant, iota, parameter). `facts` by ValueId are those of the
-// operands (they tell x[arange(n), i] from any other gather).
+// whose results do not follow from dimensions of operands (constant, iota, parameter). `facts` by ValueId are those of
+// the operands (they tell x[arange(n), i] from any other gather).
 OpRule RuleOf(const ir::Module& module, const ir::Op& op, const std::vector<ValueFacts>& facts);
 
 namespace internal {

@@ -6,11 +6,13 @@
 namespace alpa::frontend::internal {
 namespace {
 
-bool Contains(const std::vector<int64_t>& list, int64_t x) { return std::find(list.begin(), list.end(), x) != list.end(); }
+bool Contains(const std::vector<int64_t>& list, int64_t x) {
+  return std::find(list.begin(), list.end(), x) != list.end();
+}
 
 // Dimensions of one operand of a dot that are neither batch nor contracted follow, in order, in the result.
-void AddFreeDims(OpRule& rule, size_t operand, const std::vector<int64_t>& batch, const std::vector<int64_t>& contracting,
-                 size_t& next) {
+void AddFreeDims(OpRule& rule, size_t operand, const std::vector<int64_t>& batch,
+                 const std::vector<int64_t>& contracting, size_t& next) {
   for (size_t d = 0; d < rule.operands[operand].size(); ++d) {
     if (Contains(batch, static_cast<int64_t>(d)) || Contains(contracting, static_cast<int64_t>(d))) continue;
     rule.operands[operand][d] = rule.results[0][next++] = AddFactor(rule);
@@ -18,7 +20,8 @@ void AddFreeDims(OpRule& rule, size_t operand, const std::vector<int64_t>& batch
 }
 
 // A spatial dimension: untouched (window of one), contracted as a whole (window as long as the input), or mixed.
-void AddSpatialDim(const ir::Module& module, const ir::Op& op, const ir::ConvolutionAttr& attr, size_t i, OpRule& rule) {
+void AddSpatialDim(const ir::Module& module, const ir::Op& op, const ir::ConvolutionAttr& attr, size_t i,
+                   OpRule& rule) {
   const ir::WindowDim& w = attr.window[i];
   const auto in = static_cast<size_t>(attr.lhs_spatial[i]);
   const auto kernel = static_cast<size_t>(attr.rhs_spatial[i]);
@@ -55,8 +58,8 @@ OpRule DotRule(const ir::Module& module, const ir::Op& op) {
   return rule;
 }
 
-// Factors: example (lhs batch, result batch), input feature (summed; in the gradient of a kernel it is the examples that
-// lie there), output feature. Groups tie lhs feature (or lhs batch) to output features, group by group.
+// Factors: example (lhs batch, result batch), input feature (summed; in the gradient of a kernel it is the examples
+// that lie there), output feature. Groups tie lhs feature (or lhs batch) to output features, group by group.
 OpRule ConvolutionRule(const ir::Module& module, const ir::Op& op) {
   OpRule rule = CrossedRule(module, op);
   rule.mixing = "convolves along the batch";

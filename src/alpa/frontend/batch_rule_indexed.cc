@@ -7,10 +7,12 @@
 namespace alpa::frontend::internal {
 namespace {
 
-bool Contains(const std::vector<int64_t>& list, int64_t x) { return std::find(list.begin(), list.end(), x) != list.end(); }
+bool Contains(const std::vector<int64_t>& list, int64_t x) {
+  return std::find(list.begin(), list.end(), x) != list.end();
+}
 
-// The dimension of `indices` along which component `component` of the index vectors is just the position (x[arange(n), i]),
-// or -1. JAX builds such indices by concatenating the components.
+// The dimension of `indices` along which component `component` of the index vectors is just the position (x[arange(n),
+// i]), or -1. JAX builds such indices by concatenating the components.
 int PositionDim(const ir::Module& module, ir::ValueId indices, int64_t vector_dim, int64_t component,
                 const std::vector<ValueFacts>& facts) {
   auto fact = [&](ir::ValueId v) { return facts[static_cast<size_t>(v)].iota_dim; };
@@ -26,24 +28,19 @@ int PositionDim(const ir::Module& module, ir::ValueId indices, int64_t vector_di
   return -1;
 }
 
-// The dimensions of an array that index vectors point into, paired with dimensions of the index array.
-struct Indexing {
-  std::map<int64_t, int64_t> paired;  // operand dimension -> dimension of indices it runs along with
-  std::vector<int64_t> pointed;       // operand dimensions that are looked up by value
-};
+// For each operand dimension that runs along with a dimension of the indices, row by row: that dimension.
+using Pairs = std::map<int64_t, int64_t>;
 
-Indexing PairDims(const ir::Module& module, ir::ValueId indices, int64_t vector_dim, const std::vector<int64_t>& index_map,
-                  const std::vector<int64_t>& operand_batching, const std::vector<int64_t>& indices_batching,
-                  const std::vector<ValueFacts>& facts) {
-  Indexing out;
-  for (size_t i = 0; i < operand_batching.size(); ++i) out.paired[operand_batching[i]] = indices_batching[i];
+Pairs PairDims(const ir::Module& module, ir::ValueId operand, ir::ValueId indices, int64_t vector_dim,
+               const std::vector<int64_t>& index_map, const std::vector<int64_t>& operand_batching,
+               const std::vector<int64_t>& indices_batching, const std::vector<ValueFacts>& facts) {
+  Pairs out;
+  for (size_t i = 0; i < operand_batching.size(); ++i) out[operand_batching[i]] = indices_batching[i];
   for (size_t i = 0; i < index_map.size(); ++i) {
     const int dim = PositionDim(module, indices, vector_dim, static_cast<int64_t>(i), facts);
-    if (dim >= 0 && dim != vector_dim) {
-      out.paired[index_map[i]] = dim;
-    } else {
-      out.pointed.push_back(index_map[i]);
-    }
+    const bool all = dim >= 0 && module.shape(indices).dims[static_cast<size_t>(dim)] ==
+                                     module.shape(operand).dims[static_cast<size_t>(index_map[i])];
+    if (all && dim != vector_dim) out[index_map[i]] = dim;
   }
   return out;
 }
@@ -68,15 +65,15 @@ OpRule GatherRule(const ir::Module& module, const ir::Op& op, const std::vector<
     if (static_cast<int64_t>(next) == attr.index_vector_dim) ++next;
     out[r] = indices[next++];
   }
-  const Indexing indexing = PairDims(module, op.operands[1], attr.index_vector_dim, attr.start_index_map,
-                                     attr.operand_batching_dims, attr.start_indices_batching_dims, facts);
+  const Pairs pairs = PairDims(module, op.operands[0], op.operands[1], attr.index_vector_dim, attr.start_index_map,
+                               attr.operand_batching_dims, attr.start_indices_batching_dims, facts);
   size_t window = 0;
   for (size_t d = 0; d < operand.size(); ++d) {
     const auto dim = static_cast<int64_t>(d);
     const bool gone = Contains(attr.collapsed_slice_dims, dim) || Contains(attr.operand_batching_dims, dim);
     if (gone) {
-      const auto pair = indexing.paired.find(dim);
-      if (pair != indexing.paired.end()) operand[d] = indices[static_cast<size_t>(pair->second)];
+      const auto pair = pairs.find(dim);
+      if (pair != pairs.end()) operand[d] = indices[static_cast<size_t>(pair->second)];
       continue;
     }
     const auto r = static_cast<size_t>(attr.offset_dims[window++]);
@@ -95,12 +92,13 @@ OpRule ScatterRule(const ir::Module& module, const ir::Op& op, const std::vector
   const bool overwrites = ir::CombinerOf(op) == ir::OpKind::kCustomCall;
   const OpRule::Fate fate = FateOfReduction(module, op);
   auto& indices = rule.operands[n];
-  const Indexing indexing = PairDims(module, op.operands[n], attr.index_vector_dim, attr.scatter_dims_to_operand_dims,
-                                     attr.input_batching_dims, attr.scatter_indices_batching_dims, facts);
+  const Pairs pairs =
+      PairDims(module, op.operands[0], op.operands[n], attr.index_vector_dim, attr.scatter_dims_to_operand_dims,
+               attr.input_batching_dims, attr.scatter_indices_batching_dims, facts);
   for (size_t d = 0; d < indices.size(); ++d) {
     if (static_cast<int64_t>(d) == attr.index_vector_dim) continue;
-    const bool paired = std::any_of(indexing.paired.begin(), indexing.paired.end(),
-                                    [&](const auto& p) { return p.second == static_cast<int64_t>(d); });
+    const bool paired =
+        std::any_of(pairs.begin(), pairs.end(), [&](const auto& p) { return p.second == static_cast<int64_t>(d); });
     if (paired || !overwrites) indices[d] = AddFactor(rule, paired ? OpRule::Fate::kKept : fate);
   }
   std::vector<int> array(rule.operands[0].size(), kCrossed);
@@ -114,8 +112,8 @@ OpRule ScatterRule(const ir::Module& module, const ir::Op& op, const std::vector
   size_t window = 0;
   for (size_t d = 0; d < array.size(); ++d) {
     const auto dim = static_cast<int64_t>(d);
-    const auto pair = indexing.paired.find(dim);
-    if (pair != indexing.paired.end()) array[d] = indices[static_cast<size_t>(pair->second)];
+    const auto pair = pairs.find(dim);
+    if (pair != pairs.end()) array[d] = indices[static_cast<size_t>(pair->second)];
     if (Contains(attr.inserted_window_dims, dim) || Contains(attr.input_batching_dims, dim)) continue;
     const auto u = static_cast<size_t>(attr.update_window_dims[window++]);
     const bool whole = module.shape(op.operands[n + 1]).dims[u] == module.shape(op.operands[0]).dims[d];

@@ -20,8 +20,8 @@ bool IsEmpty(const std::vector<int64_t>& dims) { return std::find(dims.begin(), 
 
 // Dimension k of `to` starts where dimension `first` of `from` starts: the copies along it are those of `first` and, as
 // far as the outer ones are the same everywhere, of the dimensions that k swallows.
-int64_t RepeatsOfMerged(const std::vector<int64_t>& from, const std::vector<int64_t>& repeats, size_t first, int64_t size,
-                        int64_t extent) {
+int64_t RepeatsOfMerged(const std::vector<int64_t>& from, const std::vector<int64_t>& repeats, size_t first,
+                        int64_t size, int64_t extent) {
   int64_t copies = 1;
   for (size_t d = first; d < from.size() && size > 1; ++d) {
     copies *= repeats[d];

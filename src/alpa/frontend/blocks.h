@@ -14,9 +14,9 @@ struct Blocks {
   bool operator==(const Blocks&) const = default;
 };
 
-// Where blocks of an array of extents `from` lie when it is reshaped to `to`: as many of them as stay contiguous along one
-// dimension. [16,32] in 16 parts -> [512] in 16 parts -> [8,64] in 8 parts. Nothing when the blocks are not contiguous
-// any more ([4,16] with blocks along dimension 1 -> [64]).
+// Where blocks of an array of extents `from` lie when it is reshaped to `to`: as many of them as stay contiguous along
+// one dimension. [16,32] in 16 parts -> [512] in 16 parts -> [8,64] in 8 parts. Nothing when the blocks are not
+// contiguous any more ([4,16] with blocks along dimension 1 -> [64]).
 std::optional<Blocks> ReshapeBlocks(const std::vector<int64_t>& from, const std::vector<int64_t>& to, Blocks blocks);
 
 // For each dimension d of `from`, repeats[d] says that the array consists of that many equal copies along d (1: no

@@ -28,9 +28,7 @@ TEST(ReshapeBlocks, FailsWhenBlocksAreNotContiguous) {
   EXPECT_FALSE(ReshapeBlocks({3, 4}, {4, 3}, {0, 3}).has_value());
 }
 
-TEST(ReshapeBlocks, OneExampleStaysOneExample) {
-  EXPECT_EQ(ReshapeBlocks({1, 32}, {32}, {0, 1}), (Blocks{0, 1}));
-}
+TEST(ReshapeBlocks, OneExampleStaysOneExample) { EXPECT_EQ(ReshapeBlocks({1, 32}, {32}, {0, 1}), (Blocks{0, 1})); }
 
 TEST(ReshapeRepeats, FollowsMergesAndSplits) {
   // A row of 32 positions broadcast to 16 examples: 16 copies, also as one list of 512.

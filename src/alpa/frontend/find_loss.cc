@@ -21,7 +21,8 @@ struct Candidate {
   double flops = 0;             // dots and convolutions before it
 };
 
-bool Reaches(const ir::Module& module, const ir::StepSignature& signature, const std::vector<bool>& ancestors, bool state) {
+bool Reaches(const ir::Module& module, const ir::StepSignature& signature, const std::vector<bool>& ancestors,
+             bool state) {
   for (size_t i = 0; i < module.inputs.size(); ++i) {
     const bool is_state = signature.inputs[i].role != InputRole::kBatch;
     if (is_state == state && ancestors[static_cast<size_t>(module.value(module.inputs[i]).producer)]) return true;
@@ -71,13 +72,17 @@ int32_t FindLoss(const ir::Module& module, const ir::StepSignature& signature) {
     if (const auto found = Examine(module, signature, static_cast<int32_t>(o), flops)) candidates.push_back(*found);
   }
   if (candidates.empty()) return -1;
-  return std::min_element(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
-           // The whole forward pass rather than a piece of it (the norm of an embedding), but the least of what is more.
-           auto rank = [](const Candidate& c) {
-             return std::tuple(!c.differentiable, c.needs_backward, c.needs_backward ? c.flops : -c.flops, c.output);
-           };
-           return rank(a) < rank(b);
-         })->output;
+  return std::min_element(candidates.begin(), candidates.end(),
+                          [&](const Candidate& a, const Candidate& b) {
+                            // The whole forward pass rather than a piece of it (the norm of an embedding), but the
+                            // least of what is more.
+                            auto rank = [](const Candidate& c) {
+                              return std::tuple(!c.differentiable, c.needs_backward,
+                                                c.needs_backward ? c.flops : -c.flops, c.output);
+                            };
+                            return rank(a) < rank(b);
+                          })
+      ->output;
 }
 
 }  // namespace alpa::frontend

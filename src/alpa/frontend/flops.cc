@@ -37,8 +37,10 @@ bool IsTranscendental(OpKind kind) {
     case OpKind::kSinh:
     case OpKind::kSqrt:
     case OpKind::kTan:
-    case OpKind::kTanh: return true;
-    default: return false;
+    case OpKind::kTanh:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -63,7 +65,8 @@ double DotFlops(const ir::Module& module, const ir::Op& op) {
 double ConvolutionFlops(const ir::Module& module, const ir::Op& op) {
   const auto& attr = std::get<ir::ConvolutionAttr>(op.attributes);
   const ir::Shape& kernel = module.shape(op.operands[1]);
-  const double inputs = Elements(kernel) / static_cast<double>(kernel.dims[static_cast<size_t>(attr.rhs_output_feature)]);
+  const double inputs =
+      Elements(kernel) / static_cast<double>(kernel.dims[static_cast<size_t>(attr.rhs_output_feature)]);
   double dilation = 1;  // of `base_dilation` elements of a dilated lhs all but one are zero
   for (const ir::WindowDim& w : attr.window) dilation *= static_cast<double>(w.base_dilation);
   return 2 * Elements(module.shape(op.results[0])) * inputs / dilation;
@@ -164,26 +167,41 @@ FlopCount FlopsOf(const ir::Module& module, const ir::Op& op) {
     return count;
   }
   switch (op.kind) {
-    case OpKind::kDot: return {Flops(DotFlops(module, op)), Flops(0), Flops(0)};
-    case OpKind::kConvolution: return {Flops(ConvolutionFlops(module, op)), Flops(0), Flops(0)};
-    case OpKind::kReduce: return Other(Elements(module.shape(op.operands[0])) * RegionOps(op));
-    case OpKind::kReduceWindow: return Other(ReduceWindowFlops(module, op));
-    case OpKind::kSelectAndScatter: return Other(SelectAndScatterFlops(module, op));
-    case OpKind::kScatter: return Other(Elements(module.shape(op.operands.back())) * RegionOps(op));
-    case OpKind::kSort: return Other(SortFlops(result, std::get<ir::DimsAttr>(op.attributes).dims[0]));
-    case OpKind::kTopK: return Other(SortFlops(module.shape(op.operands[0]), module.shape(op.operands[0]).rank() - 1));
-    case OpKind::kFft: return Other(FftFlops(module, op));
+    case OpKind::kDot:
+      return {Flops(DotFlops(module, op)), Flops(0), Flops(0)};
+    case OpKind::kConvolution:
+      return {Flops(ConvolutionFlops(module, op)), Flops(0), Flops(0)};
+    case OpKind::kReduce:
+      return Other(Elements(module.shape(op.operands[0])) * RegionOps(op));
+    case OpKind::kReduceWindow:
+      return Other(ReduceWindowFlops(module, op));
+    case OpKind::kSelectAndScatter:
+      return Other(SelectAndScatterFlops(module, op));
+    case OpKind::kScatter:
+      return Other(Elements(module.shape(op.operands.back())) * RegionOps(op));
+    case OpKind::kSort:
+      return Other(SortFlops(result, std::get<ir::DimsAttr>(op.attributes).dims[0]));
+    case OpKind::kTopK:
+      return Other(SortFlops(module.shape(op.operands[0]), module.shape(op.operands[0]).rank() - 1));
+    case OpKind::kFft:
+      return Other(FftFlops(module, op));
     case OpKind::kCholesky:
-    case OpKind::kTriangularSolve: return LinearAlgebraFlops(module, op);
+    case OpKind::kTriangularSolve:
+      return LinearAlgebraFlops(module, op);
     case OpKind::kRng:
-    case OpKind::kRngBitGenerator: return Other(Elements(module.shape(op.results.back())));
+    case OpKind::kRngBitGenerator:
+      return Other(Elements(module.shape(op.results.back())));
     case OpKind::kBatchNormInference:
     case OpKind::kBatchNormTraining:
-    case OpKind::kBatchNormGrad: return Other(8 * Elements(module.shape(op.operands[0])));
-    case OpKind::kWhile: return LoopFlops(module, op);
+    case OpKind::kBatchNormGrad:
+      return Other(8 * Elements(module.shape(op.operands[0])));
+    case OpKind::kWhile:
+      return LoopFlops(module, op);
     case OpKind::kConditional:
-    case OpKind::kCall: return MostExpensiveRegion(op);
-    default: return {};
+    case OpKind::kCall:
+      return MostExpensiveRegion(op);
+    default:
+      return {};
   }
 }
 

@@ -25,7 +25,8 @@ struct FlopCount {
 //   convolution     2 x result elements x kernel inputs per result element / base dilation; padding is not subtracted
 //   elementwise     result elements
 //   reduce          input elements, for each op of the combiner
-//   reduce-window   result elements x window; twice the elements for a cumulative sum (cumsum arrives as a reduce-window
+//   reduce-window   result elements x window; twice the elements for a cumulative sum (cumsum arrives as a
+//   reduce-window
 //                   as long as its axis, and is computed as a scan)
 //   scatter         update elements, for each op of the combiner
 //   sort, topk      elements x log2(length);  fft  5 n log2 n;  cholesky  n^3/3;  triangular-solve  n^2 per column

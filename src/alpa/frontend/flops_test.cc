@@ -114,7 +114,8 @@ ir::Module Loop(double start, double limit, double step, bool known) {
   GraphBuilder g;
   const ValueId begin = known ? g.Scalar(start, DType::kS32) : g.Parameter({DType::kS32, {}});
   const ValueId data = g.Parameter(four);
-  const auto out = g.OpN(OpKind::kWhile, {begin, data}, {{DType::kS32, {}}, four}, {}, {std::move(test), std::move(turn)});
+  const auto out =
+      g.OpN(OpKind::kWhile, {begin, data}, {{DType::kS32, {}}, four}, {}, {std::move(test), std::move(turn)});
   return g.Build({out[1]});
 }
 

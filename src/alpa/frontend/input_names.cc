@@ -8,10 +8,11 @@ namespace alpa::frontend {
 namespace {
 
 constexpr std::array<std::string_view, 21> kStateWords = {
-    "param", "params", "parameters", "weights", "variables", "vars", "opt",    "optimizer", "state",  "states",   "model",
-    "ema",   "mu",     "nu",         "mom",     "momentum",  "step", "count", "moments",   "buffers", "trainable"};
+    "param",     "params",   "parameters", "weights", "variables", "vars",    "opt",
+    "optimizer", "state",    "states",     "model",   "ema",       "mu",      "nu",
+    "mom",       "momentum", "step",       "count",   "moments",   "buffers", "trainable"};
 constexpr std::array<std::string_view, 21> kBatchWords = {
-    "batch", "x",    "xs",   "y",      "ys",  "ids",    "labels", "label",   "inputs", "input",  "targets",
+    "batch",  "x",    "xs",   "y",      "ys", "ids",    "labels", "label",    "inputs",   "input",   "targets",
     "target", "data", "mask", "tokens", "lr", "images", "image",  "examples", "features", "learning"};
 constexpr std::array<std::string_view, 5> kKeyWords = {"key", "keys", "rng", "rngs", "seed"};
 

@@ -61,8 +61,8 @@ LoopRegions RegionsOf(const ir::Module& module, const ir::Op& loop) {
   const ir::Module& first = loop.regions[0];
   const bool first_is_condition = first.outputs.size() == 1 && first.shape(first.outputs[0]).dims.empty() &&
                                   first.shape(first.outputs[0]).dtype == ir::DType::kPred;
-  const bool first_may_be_body = first.outputs.size() == loop.results.size() &&
-                                 first.shape(first.outputs[0]) == module.shape(loop.results[0]);
+  const bool first_may_be_body =
+      first.outputs.size() == loop.results.size() && first.shape(first.outputs[0]) == module.shape(loop.results[0]);
   // Both hold only for a loop that carries nothing but one pred; then the order stated in op.h decides.
   if (first_is_condition || !first_may_be_body) return {&loop.regions[0], &loop.regions[1]};
   return {&loop.regions[1], &loop.regions[0]};

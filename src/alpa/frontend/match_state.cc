@@ -11,14 +11,17 @@
 namespace alpa::frontend {
 namespace {
 
-constexpr double kRunBonus = 0.25;   // for each pair that continues a run
-constexpr double kAccept = 0.45;     // a run below this has nothing that speaks for it
+constexpr double kRunBonus = 0.25;  // for each pair that continues a run
+constexpr double kAccept = 0.45;    // a run below this has nothing that speaks for it
 
 double NameScore(std::string_view name) {
   switch (HintOf(name)) {
-    case NameHint::kState: return 0.5;
-    case NameHint::kBatch: return -2;
-    default: return 0;
+    case NameHint::kState:
+      return 0.5;
+    case NameHint::kBatch:
+      return -2;
+    default:
+      return 0;
   }
 }
 
@@ -50,9 +53,11 @@ class Matcher {
       queue.pop();
       if (IsFree(run)) {
         for (int k = 0; k < run.length; ++k) {
-          output_of_[static_cast<size_t>(run.input + k)] = run.output + k;
-          taken_[static_cast<size_t>(run.output + k)] = true;
-          evidence_.Settle(run.input + k);
+          const int input = run.input + k;
+          const int output = run.output + k;
+          output_of_[static_cast<size_t>(input)] = output;
+          taken_[static_cast<size_t>(output)] = true;
+          evidence_.Settle(input);
         }
         any = true;
       }

@@ -16,7 +16,8 @@ namespace alpa::frontend {
 //   is another input, or a constant          +0.1   (a history: "previous weights"; a placeholder)
 //   does not depend on i                     -0.3   (replaced outright: possible in the midst of a run)
 //   carried, but not from i                  -1
-//   o takes over i's memory (alias)          +1     JAX pairs donated inputs with outputs by shape alone, first come first
+//   o takes over i's memory (alias)          +1     JAX pairs donated inputs with outputs by shape alone, first come
+//   first
 //                                                   served, so an alias is evidence and no proof
 //   i is state (batch) by its name           +0.5 (-2)
 // An output that *is* another input counts as carried from it only when that input has no proper update of its own.
@@ -42,16 +43,16 @@ class Evidence {
   const ir::Module& module_;
   std::vector<bool> may_be_state_;
   InputSets reach_;
-  std::vector<bool> settled_;                     // per input
-  std::vector<int> input_shape_, output_shape_;   // equal numbers: equal shapes
-  std::vector<std::vector<Carry>> carries_;       // per output, of inputs of its shape, nearest first
-  std::vector<bool> is_fixed_;                    // per output: it is an input, unchanged, or depends on none
-  std::vector<int> alias_;                        // per output: the input whose memory it takes over, or -1
-  std::vector<double> name_score_;                // per input
+  std::vector<bool> settled_;                    // per input
+  std::vector<int> input_shape_, output_shape_;  // equal numbers: equal shapes
+  std::vector<std::vector<Carry>> carries_;      // per output, of inputs of its shape, nearest first
+  std::vector<bool> is_fixed_;                   // per output: it is an input, unchanged, or depends on none
+  std::vector<int> alias_;                       // per output: the input whose memory it takes over, or -1
+  std::vector<double> name_score_;               // per input
 };
 
-// For each input the output that is its next value, or -1; each output at most once. JAX lays out pytrees in one order on
-// both sides, so pairs come in runs (input i+1 with output o+1); a run is judged as a whole, the best first.
+// For each input the output that is its next value, or -1; each output at most once. JAX lays out pytrees in one order
+// on both sides, so pairs come in runs (input i+1 with output o+1); a run is judged as a whole, the best first.
 std::vector<int> MatchState(Evidence evidence);
 
 // A pair that could as well be another one: other inputs for its output, other outputs for its input.

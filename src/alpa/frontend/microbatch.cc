@@ -15,11 +15,16 @@ using Kind = Obstacle::Kind;
 
 Kind KindOf(const BatchEvent& event) {
   switch (event.kind) {
-    case BatchEvent::Kind::kNeedsComplete: return event.uses_state ? Kind::kNotSeparable : Kind::kPrologue;
-    case BatchEvent::Kind::kFolded: return Kind::kFolded;
-    case BatchEvent::Kind::kMixed: return Kind::kMixed;
-    case BatchEvent::Kind::kRegrouped: return Kind::kRegrouped;
-    case BatchEvent::Kind::kPosition: return event.random ? Kind::kRandom : Kind::kPosition;
+    case BatchEvent::Kind::kNeedsComplete:
+      return event.uses_state ? Kind::kNotSeparable : Kind::kPrologue;
+    case BatchEvent::Kind::kFolded:
+      return Kind::kFolded;
+    case BatchEvent::Kind::kMixed:
+      return Kind::kMixed;
+    case BatchEvent::Kind::kRegrouped:
+      return Kind::kRegrouped;
+    case BatchEvent::Kind::kPosition:
+      return event.random ? Kind::kRandom : Kind::kPosition;
   }
   return Kind::kMixed;
 }
@@ -30,15 +35,19 @@ std::string TextOf(const ir::Module& module, const BatchEvent& event) {
   if (!event.inner.empty()) who = fmt::format("{} (in {})", event.inner, who);
   const std::string origin = event.origin < 0 ? "" : ir::Describe(module, module.op(event.origin));
   switch (event.kind) {
-    case BatchEvent::Kind::kNeedsComplete:
-      if (event.uses_state) return fmt::format("{} needs, for each example, what {} gives for the whole batch", who, origin);
-      return fmt::format("{} needs what {} gives for the whole batch; it follows from the batch inputs alone", who, origin);
+    case BatchEvent::Kind::kNeedsComplete: {
+      std::string text =
+          fmt::format("{} gives a value of the whole batch, which {} needs for each example", origin, who);
+      if (!event.uses_state) text += "; it follows from the batch inputs alone";
+      return text;
+    }
     case BatchEvent::Kind::kFolded: {
       const bool known = !op.regions.empty() && event.inner.empty() && ir::CombinerOf(op) != ir::OpKind::kCustomCall;
       const std::string by = known ? std::string(ir::Name(ir::CombinerOf(op))) : "something other than a sum";
       return fmt::format("{} reduces the batch by {}", who, by);
     }
-    case BatchEvent::Kind::kMixed: return fmt::format("{} {}", who, event.why);
+    case BatchEvent::Kind::kMixed:
+      return fmt::format("{} {}", who, event.why);
     case BatchEvent::Kind::kRegrouped:
       return fmt::format("{} puts examples together: at most {} microbatches", who, event.parts);
     case BatchEvent::Kind::kPosition:
@@ -86,15 +95,24 @@ int64_t LargestCount(const BatchAnalysis& batch) {
 
 std::string_view Name(Obstacle::Kind kind) {
   switch (kind) {
-    case Kind::kNotSeparable: return "not-separable";
-    case Kind::kFolded: return "folded";
-    case Kind::kMixed: return "mixed";
-    case Kind::kPrologue: return "prologue";
-    case Kind::kRegrouped: return "regrouped";
-    case Kind::kBatchedResult: return "batched-result";
-    case Kind::kBatchedState: return "batched-state";
-    case Kind::kPosition: return "position";
-    case Kind::kRandom: return "random";
+    case Kind::kNotSeparable:
+      return "not-separable";
+    case Kind::kFolded:
+      return "folded";
+    case Kind::kMixed:
+      return "mixed";
+    case Kind::kPrologue:
+      return "prologue";
+    case Kind::kRegrouped:
+      return "regrouped";
+    case Kind::kBatchedResult:
+      return "batched-result";
+    case Kind::kBatchedState:
+      return "batched-state";
+    case Kind::kPosition:
+      return "position";
+    case Kind::kRandom:
+      return "random";
   }
   return "";
 }

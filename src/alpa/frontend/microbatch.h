@@ -35,8 +35,8 @@ std::string_view Name(Obstacle::Kind kind);  // "not-separable", "folded", "mixe
 bool Blocks(Obstacle::Kind kind);
 
 struct Microbatching {
-  int64_t max_microbatches = 1;      // every divisor of it works too; 1 when something blocks
-  std::vector<Obstacle> obstacles;   // blocking ones first; alike ones (same kind and source line) once, with a count
+  int64_t max_microbatches = 1;     // every divisor of it works too; 1 when something blocks
+  std::vector<Obstacle> obstacles;  // blocking ones first; alike ones (same kind and source line) once, with a count
 
   bool separable() const;
 };

@@ -17,7 +17,8 @@ std::vector<bool> NeededPerBlock(const ir::Module& module, const BatchAnalysis& 
   auto cut = [&](ir::ValueId v) { return IsCut(batch.value(v).kind); };
   for (size_t i = module.ops.size(); i-- > 0;) {
     const ir::Op& op = module.ops[i];
-    const bool wants = std::any_of(op.results.begin(), op.results.end(), [&](ir::ValueId v) { return wanted[static_cast<size_t>(v)]; });
+    const bool wants = std::any_of(op.results.begin(), op.results.end(),
+                                   [&](ir::ValueId v) { return wanted[static_cast<size_t>(v)]; });
     needed[i] = wants || std::any_of(op.operands.begin(), op.operands.end(), cut) ||
                 std::any_of(op.results.begin(), op.results.end(), cut);
     if (!needed[i]) continue;
@@ -31,11 +32,13 @@ std::vector<bool> LeadsToState(const ir::Module& module, const ir::StepSignature
   std::vector<bool> wanted(module.values.size(), false);
   std::vector<bool> leads(module.ops.size(), false);
   for (size_t o = 0; o < module.outputs.size(); ++o) {
-    if (signature.outputs[o].role == ir::OutputRole::kUpdatedState) wanted[static_cast<size_t>(module.outputs[o])] = true;
+    if (signature.outputs[o].role == ir::OutputRole::kUpdatedState)
+      wanted[static_cast<size_t>(module.outputs[o])] = true;
   }
   for (size_t i = module.ops.size(); i-- > 0;) {
     const ir::Op& op = module.ops[i];
-    leads[i] = std::any_of(op.results.begin(), op.results.end(), [&](ir::ValueId v) { return wanted[static_cast<size_t>(v)]; });
+    leads[i] = std::any_of(op.results.begin(), op.results.end(),
+                           [&](ir::ValueId v) { return wanted[static_cast<size_t>(v)]; });
     if (!leads[i]) continue;
     for (const ir::ValueId v : op.operands) wanted[static_cast<size_t>(v)] = true;
   }
@@ -49,7 +52,8 @@ bool IsBackwardByName(const ir::Module& module, const ir::Op& op) {
 }
 
 bool IsForwardByName(const ir::Module& module, const ir::Op& op) {
-  return op.location >= 0 && module.locations[static_cast<size_t>(op.location)].name.find("jvp(") != std::string::npos &&
+  return op.location >= 0 &&
+         module.locations[static_cast<size_t>(op.location)].name.find("jvp(") != std::string::npos &&
          !IsBackwardByName(module, op);
 }
 
@@ -67,9 +71,12 @@ std::vector<bool> ForwardByName(const ir::Module& module, const std::vector<bool
 
 std::string_view Name(OpPhase phase) {
   switch (phase) {
-    case OpPhase::kForward: return "forward";
-    case OpPhase::kBackward: return "backward";
-    case OpPhase::kUpdate: return "update";
+    case OpPhase::kForward:
+      return "forward";
+    case OpPhase::kBackward:
+      return "backward";
+    case OpPhase::kUpdate:
+      return "update";
   }
   return "";
 }
@@ -79,9 +86,9 @@ std::vector<OpPhase> AssignPhases(const ir::Module& module, const ir::StepSignat
   const bool has_batch = batch.batch_size > 0;
   const std::vector<bool> per_block = NeededPerBlock(module, batch);
   const std::vector<bool> leads_to_state = LeadsToState(module, signature);
-  const std::vector<bool> forward =
-      signature.loss >= 0 ? Ancestors(module, module.outputs[static_cast<size_t>(signature.loss)])
-                          : ForwardByName(module, per_block, has_batch);
+  const std::vector<bool> forward = signature.loss >= 0
+                                        ? Ancestors(module, module.outputs[static_cast<size_t>(signature.loss)])
+                                        : ForwardByName(module, per_block, has_batch);
   std::vector<OpPhase> phases(module.ops.size(), OpPhase::kForward);
   for (size_t i = 0; i < phases.size(); ++i) {
     const ir::Op& op = module.ops[i];

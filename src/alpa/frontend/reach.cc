@@ -35,9 +35,11 @@ std::vector<ir::ValueId> StepBack(const ir::Module& module, ir::ValueId v) {
   const auto index = static_cast<size_t>(module.value(v).index);
   switch (op.kind) {
     case ir::OpKind::kOptimizationBarrier:
-    case ir::OpKind::kWhile: return {op.operands[index]};
+    case ir::OpKind::kWhile:
+      return {op.operands[index]};
     case ir::OpKind::kConditional:
-    case ir::OpKind::kCall: break;  // any argument of the shape may be handed through
+    case ir::OpKind::kCall:
+      break;  // any argument of the shape may be handed through
     default:
       if (!ir::IsElementwise(op.kind)) return {};
   }

@@ -32,8 +32,8 @@ struct Carry {
   int distance = 0;
 };
 
-// The inputs that `output` is carried from: those that elementwise ops of its shape lead back to, nearest first. The next
-// value of a weight or a moment is carried from the present one ("p - lr * g"), a loss or a gradient from none.
+// The inputs that `output` is carried from: those that elementwise ops of its shape lead back to, nearest first. The
+// next value of a weight or a moment is carried from the present one ("p - lr * g"), a loss or a gradient from none.
 std::vector<Carry> CarriesOf(const ir::Module& module, ir::ValueId output);
 
 }  // namespace alpa::frontend

@@ -27,7 +27,8 @@ Error Mismatch(std::string message, std::string hint = "") {
 }
 
 std::string InputText(const BatchInput& input) {
-  return input.name.empty() ? fmt::format("input {}", input.input) : fmt::format("input {} '{}'", input.input, input.name);
+  return input.name.empty() ? fmt::format("input {}", input.input)
+                            : fmt::format("input {} '{}'", input.input, input.name);
 }
 
 // Which array of the set is for each input.
@@ -75,7 +76,8 @@ Result<int64_t> CheckArray(const StoredArray& array, const BatchInput& input) {
     dims[dim] = "examples";
     text = fmt::format("{}[{}]", ir::Name(input.shape.dtype), fmt::join(dims, ","));
   }
-  return Mismatch(fmt::format("{}: is {}, {} needs {}", array.where(), ir::ToString(array.shape()), InputText(input), text));
+  return Mismatch(
+      fmt::format("{}: is {}, {} needs {}", array.where(), ir::ToString(array.shape()), InputText(input), text));
 }
 
 class ArrayData : public DataSource {
@@ -147,8 +149,8 @@ Result<int64_t> CommonBatch(const std::vector<BatchInput>& inputs) {
     const int64_t own = input.shape.dims[static_cast<size_t>(input.batch_dim)];
     if (batch < 0) batch = own;
     if (own == batch && batch > 0) continue;
-    return Error{Code::kUnsupported, fmt::format("{} has a batch of {}, another input one of {}", InputText(input), own, batch),
-                 ""};
+    return Error{Code::kUnsupported,
+                 fmt::format("{} has a batch of {}, another input one of {}", InputText(input), own, batch), ""};
   }
   if (batch > 0) return batch;
   return Error{Code::kUnsupported, "no batch input has a batch dimension along which data could be cut", ""};
@@ -166,7 +168,8 @@ Result<int64_t> AddSet(const ArraySet& set, std::vector<Column>& columns) {
     if (inputs[i].batch_dim >= 0) {
       if (examples < 0) examples = count;
       if (count != examples) {
-        return Mismatch(fmt::format("{}: holds {} examples, another array of the same data {}", array.where(), count, examples));
+        return Mismatch(
+            fmt::format("{}: holds {} examples, another array of the same data {}", array.where(), count, examples));
       }
       columns[i].ends.push_back((columns[i].ends.empty() ? 0 : columns[i].ends.back()) + count);
     }
@@ -175,7 +178,8 @@ Result<int64_t> AddSet(const ArraySet& set, std::vector<Column>& columns) {
   return examples;
 }
 
-std::string DescribeArrays(const std::vector<std::string>& paths, const std::vector<Column>& columns, int64_t examples) {
+std::string DescribeArrays(const std::vector<std::string>& paths, const std::vector<Column>& columns,
+                           int64_t examples) {
   std::vector<std::string> names;
   for (const std::string& path : paths) names.push_back(std::filesystem::path(path).filename().string());
   uint32_t crc = 0;
@@ -199,8 +203,9 @@ Result<std::unique_ptr<DataSource>> OpenArrayData(const std::vector<std::string>
     examples += in_set;
   }
   if (examples < batch) {
-    return Mismatch(fmt::format("{}: holds {} examples, fewer than one batch of {}", fmt::join(paths, ", "), examples, batch),
-                    "give more data, or export the step with a smaller batch");
+    return Mismatch(
+        fmt::format("{}: holds {} examples, fewer than one batch of {}", fmt::join(paths, ", "), examples, batch),
+        "give more data, or export the step with a smaller batch");
   }
   std::string description = DescribeArrays(paths, columns, examples);
   return std::unique_ptr<DataSource>(

@@ -98,7 +98,8 @@ TEST_F(ArrayDataTest, JoinsSeveralFiles) {
 TEST_F(ArrayDataTest, ReadsOneNpyFilePerInput) {
   std::vector<std::string> paths;
   for (const NamedTensor& t : Examples(4)) {
-    paths.push_back(Write(folder_ / (t.name + ".npy"), *MakeNpyHeader(t.tensor.shape()) + std::string(t.tensor.view())).string());
+    paths.push_back(
+        Write(folder_ / (t.name + ".npy"), *MakeNpyHeader(t.tensor.shape()) + std::string(t.tensor.view())).string());
   }
   auto data = Open(paths);
   ASSERT_TRUE(data.ok()) << data.error().message;
@@ -152,7 +153,8 @@ TEST_F(ArrayDataTest, SaysWhatDoesNotFit) {
   std::vector<NamedTensor> tensors = Examples(4);
   contains(message({tensors[0], {"x", F32({4, 2}, std::vector<double>(8))}}),
            "a.npz: member 'x': is f32[4,2], input 1 'batch.x' needs f32[examples,3]");
-  contains(message({{"y", F32({4}, {0, 1, 2, 3})}, tensors[1]}), "member 'y': is f32[4], input 2 'batch.y' needs s32[examples]");
+  contains(message({{"y", F32({4}, {0, 1, 2, 3})}, tensors[1]}),
+           "member 'y': is f32[4], input 2 'batch.y' needs s32[examples]");
   contains(message({{"y", S32({}, {0})}, tensors[1]}), "member 'y': is s32[]");
   contains(message({tensors[0], {"z", tensors[1].tensor}}), "no array is called 'batch.x' or 'x'");
   contains(message({Examples(3)[0], tensors[1]}), "holds");

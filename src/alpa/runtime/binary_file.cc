@@ -47,8 +47,8 @@ Result<InputFile> InputFile::Open(const std::filesystem::path& path) {
   struct stat st {};
   if (::fstat(file.fd_.get(), &st) != 0) return IoError(path, "open", errno);
   if (!S_ISREG(st.st_mode)) {
-    return Error{Code::kIo, fmt::format("{}: is {}, not a file", file.path_, S_ISDIR(st.st_mode) ? "a folder" : "a device"),
-                 ""};
+    return Error{Code::kIo,
+                 fmt::format("{}: is {}, not a file", file.path_, S_ISDIR(st.st_mode) ? "a folder" : "a device"), ""};
   }
   file.size_ = st.st_size;
   return file;
@@ -62,8 +62,8 @@ Status InputFile::ReadAt(int64_t offset, std::span<std::byte> out) const {
     if (n < 0) return IoError(path_, "read", errno);
     if (n == 0) {
       return Error{Code::kCorrupt,
-                   fmt::format("{}: the file ends at byte {}, where {} more bytes are needed (truncated)", path_, offset,
-                               out.size()),
+                   fmt::format("{}: the file ends at byte {}, where {} more bytes are needed (truncated)", path_,
+                               offset, out.size()),
                    ""};
     }
     out = out.subspan(static_cast<size_t>(n));

@@ -27,8 +27,8 @@ Result<Manifest> ReadManifest(const fs::path& folder) {
   const fs::path path = folder / kManifestFile;
   auto text = ReadFile(path);
   if (!text.ok() && text.error().code == Code::kNotFound) {
-    return Error{Code::kCorrupt, fmt::format("{}: {} is missing: not a complete checkpoint of alpa", folder.string(),
-                                             kManifestFile),
+    return Error{Code::kCorrupt,
+                 fmt::format("{}: {} is missing: not a complete checkpoint of alpa", folder.string(), kManifestFile),
                  ""};
   }
   if (!text.ok()) return text.error();
@@ -131,7 +131,8 @@ Status CheckTensors(const fs::path& folder, const Manifest& manifest, const ir::
                  "give the folder of this model's checkpoints"};
   };
   if (expected.size() != manifest.tensors.size()) {
-    return mismatch(fmt::format("holds {} tensors, the state of the model has {}", manifest.tensors.size(), expected.size()));
+    return mismatch(
+        fmt::format("holds {} tensors, the state of the model has {}", manifest.tensors.size(), expected.size()));
   }
   for (size_t k = 0; k < expected.size(); ++k) {
     const ManifestTensor& t = manifest.tensors[k];
@@ -169,14 +170,15 @@ Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info,
 Result<ir::HostTensor> Checkpoint::Read(const ManifestTensor& tensor) const {
   const auto* entry = file_.Find(tensor.name);
   if (entry == nullptr || entry->shape != tensor.shape) {
-    return Error{Code::kCorrupt, fmt::format("{}: tensor '{}' of the manifest is not there as {}", file_.path(),
-                                             tensor.name, ir::ToString(tensor.shape)),
+    return Error{Code::kCorrupt,
+                 fmt::format("{}: tensor '{}' of the manifest is not there as {}", file_.path(), tensor.name,
+                             ir::ToString(tensor.shape)),
                  ""};
   }
   ALPA_TRY(ir::HostTensor value, file_.Read(*entry));
   if (Crc32(value.view()) == tensor.crc) return value;
-  return Error{Code::kCorrupt, fmt::format("{}: tensor '{}': its checksum differs (damaged)", file_.path(), tensor.name),
-               ""};
+  return Error{Code::kCorrupt,
+               fmt::format("{}: tensor '{}': its checksum differs (damaged)", file_.path(), tensor.name), ""};
 }
 
 Result<ir::HostTensor> Checkpoint::Value(int32_t input) const {
@@ -217,7 +219,8 @@ Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& mo
   }
   if (file->file_bytes() != manifest.state_bytes || file->header_crc() != manifest.header_crc ||
       file->entries().size() != manifest.tensors.size()) {
-    return Error{Code::kCorrupt, fmt::format("{}: not the file that the manifest describes (damaged)", file->path()), ""};
+    return Error{Code::kCorrupt, fmt::format("{}: not the file that the manifest describes (damaged)", file->path()),
+                 ""};
   }
   Checkpoint checkpoint(folder, std::move(manifest), *std::move(file));
   for (const ManifestTensor& tensor : checkpoint.manifest_.tensors) ALPA_RETURN_IF_ERROR(checkpoint.Read(tensor));

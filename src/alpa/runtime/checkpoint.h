@@ -23,9 +23,9 @@ struct SaveOptions {
   int keep = 0;  // of the checkpoints of this model up to this step, only so many stay; 0: all
 };
 
-// Writes the checkpoint of `info.step` into `dir`, which is made if need be; `state` gives the state tensors one after the
-// other by their number among the state inputs. Returns its folder. A checkpoint of the same step and model is replaced;
-// kMismatch when that folder holds anything else. kIo with the reason; then nothing has changed.
+// Writes the checkpoint of `info.step` into `dir`, which is made if need be; `state` gives the state tensors one after
+// the other by their number among the state inputs. Returns its folder. A checkpoint of the same step and model is
+// replaced; kMismatch when that folder holds anything else. kIo with the reason; then nothing has changed.
 Result<std::filesystem::path> SaveCheckpoint(const std::filesystem::path& dir, const CheckpointInfo& info,
                                              const ir::Module& module, const ir::StepSignature& signature,
                                              const TensorProvider& state, const SaveOptions& options = {});
@@ -40,7 +40,8 @@ class Checkpoint {
   const CheckpointInfo& info() const { return manifest_.info; }
   const Manifest& manifest() const { return manifest_; }
   const std::filesystem::path& folder() const { return folder_; }
-  // The value of state input `input` of the module: an InputProvider for Trainer. kIo, kCorrupt when the file has changed.
+  // The value of state input `input` of the module: an InputProvider for Trainer. kIo, kCorrupt when the file has
+  // changed.
   Result<ir::HostTensor> Value(int32_t input) const;
 
  private:
@@ -55,11 +56,11 @@ class Checkpoint {
 
 // Opens the checkpoint of `step`, or the newest, in `dir` (or `dir` itself when it is one) and checks all of it: every
 // checksum, and that it is of this model. One tensor at a time is in memory. Changes nothing.
-// kNotFound: no such folder, no checkpoint, or not of that step (the steps there are listed). kCorrupt (naming the file):
-// manifest or tensors missing, truncated or damaged. kMismatch: of another model, or no checkpoint of alpa.
+// kNotFound: no such folder, no checkpoint, or not of that step (the steps there are listed). kCorrupt (naming the
+// file): manifest or tensors missing, truncated or damaged. kMismatch: of another model, or no checkpoint of alpa.
 // kUnsupported: of another version of alpa.
-Result<Checkpoint> LoadCheckpoint(const std::filesystem::path& dir, std::optional<int64_t> step, const ir::Module& module,
-                                  const ir::StepSignature& signature);
+Result<Checkpoint> LoadCheckpoint(const std::filesystem::path& dir, std::optional<int64_t> step,
+                                  const ir::Module& module, const ir::StepSignature& signature);
 
 // To be asked before a run that will save into `dir`: kIo when it cannot be written or made, kMismatch when it holds
 // checkpoints of another model. Creates nothing.

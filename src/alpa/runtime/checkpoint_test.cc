@@ -21,8 +21,8 @@ class CheckpointTest : public testing::Test {
     info.data_position = 4 * step;
     info.data = "numbers";
     info.losses = {0.5};
-    return SaveCheckpoint(dir_, info, b.module, b.signature,
-                          [&](size_t i) -> Result<ir::HostTensor> { return state[i]; }, options);
+    return SaveCheckpoint(
+        dir_, info, b.module, b.signature, [&](size_t i) -> Result<ir::HostTensor> { return state[i]; }, options);
   }
   Result<Checkpoint> Load(std::optional<int64_t> step = {}) {
     return LoadCheckpoint(dir_, step, step_.module, step_.signature);
@@ -214,7 +214,8 @@ TEST_F(CheckpointTest, AsksBeforeARunWhetherItCanSave) {
   EXPECT_EQ(CheckCheckpointFolder(folder_ / "file", step_.module).error().code, Code::kIo);
   EXPECT_EQ(CheckCheckpointFolder(folder_ / "file/below", step_.module).error().code, Code::kIo);
   CheckpointInfo info;
-  EXPECT_EQ(SaveCheckpoint(folder_ / "file/below", info, step_.module, step_.signature, nullptr).error().code, Code::kIo);
+  EXPECT_EQ(SaveCheckpoint(folder_ / "file/below", info, step_.module, step_.signature, nullptr).error().code,
+            Code::kIo);
 }
 
 TEST_F(CheckpointTest, FindsStateByPositionWhateverItIsCalled) {

@@ -102,7 +102,8 @@ void CompareStatistics(const ir::HostTensor& actual, const ExpectedTensor& expec
 Worst Compare(const ir::HostTensor& actual, const ExpectedTensor& expected) {
   Worst worst;
   const int64_t samples = expected.values.shape().elements();
-  const int64_t stride = expected.sampled ? std::max<int64_t>(actual.shape().elements() / std::max<int64_t>(samples, 1), 1) : 1;
+  const int64_t stride =
+      expected.sampled ? std::max<int64_t>(actual.shape().elements() / std::max<int64_t>(samples, 1), 1) : 1;
   std::array<double, 1024> buffer;
   ForEachPiece(expected.values, [&](int64_t first, std::span<const double> wanted) {
     const auto got = std::span(buffer).first(wanted.size());
@@ -135,10 +136,9 @@ Status CheckShapes(const TensorPair& pair) {
 
 double ToleranceOf(ir::DType type, double largest, double role_largest, const CompareOptions& options) {
   if (!ir::IsFloat(type)) return 0;
-  const double tolerance =
-      options.factor * (options.tensor_relative * largest + options.role_relative * role_largest);
+  const double tolerance = options.factor * (options.tensor_relative * largest + options.role_relative * role_largest);
   const double ulp = std::max(UlpOf(type), options.low_precision_step ? kBFloat16Ulp : 0);
-  return std::max(tolerance, options.low_precision_ulps * ulp * largest);
+  return std::max(tolerance, options.low_precision_ulps * ulp * (largest + role_largest));
 }
 
 }  // namespace
@@ -155,7 +155,8 @@ bool Comparison::ok() const {
   return std::all_of(tensors.begin(), tensors.end(), is_ok) && std::all_of(losses.begin(), losses.end(), is_ok);
 }
 
-Result<std::vector<TensorDifference>> CompareTensors(const std::vector<TensorPair>& pairs, const CompareOptions& options) {
+Result<std::vector<TensorDifference>> CompareTensors(const std::vector<TensorPair>& pairs,
+                                                     const CompareOptions& options) {
   std::vector<TensorDifference> out;
   std::map<std::string, double> role_largest;
   for (const TensorPair& pair : pairs) {
@@ -182,7 +183,7 @@ Result<std::vector<TensorDifference>> CompareTensors(const std::vector<TensorPai
 std::vector<LossDifference> CompareLosses(const std::vector<double>& actual, const std::vector<double>& expected,
                                           const CompareOptions& options, int64_t first_step) {
   std::vector<LossDifference> out;
-  const double relative = std::max(options.loss_relative, options.low_precision_step ? kBFloat16Ulp : 0);
+  const double relative = options.low_precision_step ? options.low_precision_loss_relative : options.loss_relative;
   for (size_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
     LossDifference d{first_step + static_cast<int64_t>(i), actual[i], expected[i], relative, false};
     if (std::isfinite(expected[i])) d.tolerance = relative * std::max(1.0, std::fabs(expected[i]));
@@ -192,8 +193,8 @@ std::vector<LossDifference> CompareLosses(const std::vector<double>& actual, con
   return out;
 }
 
-Result<std::vector<TensorDifference>> CompareWithGolden(const GoldenFile& golden, int64_t step, const ir::Module& module,
-                                                        const ir::StepSignature& signature,
+Result<std::vector<TensorDifference>> CompareWithGolden(const GoldenFile& golden, int64_t step,
+                                                        const ir::Module& module, const ir::StepSignature& signature,
                                                         const std::vector<ir::HostTensor>& outputs,
                                                         const CompareOptions& options) {
   ALPA_CHECK(outputs.size() == signature.outputs.size());
@@ -203,8 +204,8 @@ Result<std::vector<TensorDifference>> CompareWithGolden(const GoldenFile& golden
   }
   if (found->second != static_cast<int32_t>(outputs.size())) {
     return Error{Code::kMismatch,
-                 fmt::format("{}: holds {} outputs of step {}, the model '{}' has {}", golden.path(), found->second, step,
-                             module.name, outputs.size()),
+                 fmt::format("{}: holds {} outputs of step {}, the model '{}' has {}", golden.path(), found->second,
+                             step, module.name, outputs.size()),
                  "give the file that belongs to this model"};
   }
   const std::vector<std::string> names = UniqueInputNames(module);

@@ -74,13 +74,15 @@ TEST(CompareTensors, ComparesIntegersAndBooleansExactly) {
 
 TEST(CompareTensors, AllowsBFloat16AFewUnitsInTheLastPlace) {
   const auto bf16 = [](double v) { return Tensor(ir::DType::kBF16, {1}, {v}); };
-  EXPECT_TRUE(CompareOne(bf16(1 + 1.0 / 64), Whole(bf16(1))).ok) << "4 / 256";
-  EXPECT_FALSE(CompareOne(bf16(1 + 3.0 / 128), Whole(bf16(1))).ok) << "6 / 256";
+  EXPECT_TRUE(CompareOne(bf16(1 + 1.0 / 32), Whole(bf16(1))).ok) << "4 ulps of the tensor's largest, 4 of the role's";
+  EXPECT_FALSE(CompareOne(bf16(1 + 5.0 / 128), Whole(bf16(1))).ok) << "10 ulps";
   EXPECT_TRUE(CompareOne(bf16(1), Whole(F32({1}, {1}))).ok) << "golden files keep bf16 as f32";
   CompareOptions options;
   EXPECT_FALSE(CompareF32({1 + 1.0 / 64}, {1}, options).ok);
   options.low_precision_step = true;
   EXPECT_TRUE(CompareF32({1 + 1.0 / 64}, {1}, options).ok);
+  EXPECT_TRUE(CompareLosses({1.0009}, {1}, options)[0].ok);
+  EXPECT_FALSE(CompareLosses({1.0011}, {1}, options)[0].ok);
 }
 
 TEST(CompareOptionsFor, SeesWhetherTheStepComputesInBFloat16) {
@@ -155,9 +157,8 @@ TEST(CompareLosses, ComparesRelativeToAtLeastOne) {
 
 TEST(CompareWithGolden, NamesTensorsByTheStateTheyUpdate) {
   const TempFolder folder;
-  ASSERT_TRUE(WriteNpz(folder / "g.npz", {{"out1/0000", F32({2}, {1, 2})},
-                                          {"out1/0001", S32({}, {6})},
-                                          {"out1/0002", F32({}, {11})}})
+  ASSERT_TRUE(WriteNpz(folder / "g.npz",
+                       {{"out1/0000", F32({2}, {1, 2})}, {"out1/0001", S32({}, {6})}, {"out1/0002", F32({}, {11})}})
                   .ok());
   const auto golden = *GoldenFile::Open(folder / "g.npz");
   const StepBuilder b = SumStep();

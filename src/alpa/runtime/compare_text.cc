@@ -27,8 +27,9 @@ std::vector<const TensorDifference*> Sorted(const std::vector<TensorDifference>&
 std::string LossLines(const std::vector<LossDifference>& losses) {
   std::string out;
   for (const LossDifference& d : losses) {
-    out += fmt::format("{:4} step {:<6} loss {:<12.7g} expected {:<12.7g} difference {:<9.2e} tolerance {:.2e}\n",
-                       d.ok ? "ok" : "BAD", d.step, d.actual, d.expected, std::fabs(d.actual - d.expected), d.tolerance);
+    out +=
+        fmt::format("{:4} step {:<6} loss {:<12.7g} expected {:<12.7g} difference {:<9.2e} tolerance {:.2e}\n",
+                    d.ok ? "ok" : "BAD", d.step, d.actual, d.expected, std::fabs(d.actual - d.expected), d.tolerance);
   }
   return out;
 }
@@ -56,7 +57,8 @@ std::string ToString(const Comparison& comparison, size_t max_rows) {
   std::vector<const TensorDifference*> rows = Sorted(comparison.tensors);
   if (rows.empty()) return out;
   const TensorDifference& worst = *rows.front();
-  const auto failed = static_cast<size_t>(std::count_if(rows.begin(), rows.end(), [](const auto* d) { return !d->ok; }));
+  const auto failed =
+      static_cast<size_t>(std::count_if(rows.begin(), rows.end(), [](const auto* d) { return !d->ok; }));
   const size_t shown = max_rows == 0 ? rows.size() : std::min(rows.size(), std::max(max_rows, failed));
   const size_t hidden = rows.size() - shown;
   rows.resize(shown);

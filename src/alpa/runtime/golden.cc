@@ -39,7 +39,8 @@ Result<GoldenFile> GoldenFile::Open(const std::filesystem::path& path) {
   for (const auto& [step, count] : golden.outputs_) {
     for (int32_t o = 0; o < count; ++o) {
       if (golden.npz_.Has(OutputName(step, o))) continue;
-      return Error{Code::kInvalidInput, fmt::format("{}: member '{}' is missing", path.string(), OutputName(step, o)), ""};
+      return Error{Code::kInvalidInput, fmt::format("{}: member '{}' is missing", path.string(), OutputName(step, o)),
+                   ""};
     }
   }
   if (golden.npz_.Has("losses")) {
@@ -47,7 +48,8 @@ Result<GoldenFile> GoldenFile::Open(const std::filesystem::path& path) {
     golden.losses_ = ir::ToDoubles(losses);
   }
   if (golden.outputs_.empty() && golden.losses_.empty()) {
-    return Error{Code::kInvalidInput, fmt::format("{}: not a golden file: no out<step>/0000 and no losses", path.string()),
+    return Error{Code::kInvalidInput,
+                 fmt::format("{}: not a golden file: no out<step>/0000 and no losses", path.string()),
                  "examples/models/export.py writes such files"};
   }
   return golden;

@@ -15,7 +15,8 @@ using ir::Op;
 using ir::OpKind;
 using ir::ValueId;
 
-// Ops whose results are the values of their first operand (a barrier: of all operands), possibly in another shape or type.
+// Ops whose results are the values of their first operand (a barrier: of all operands), possibly in another shape or
+// type.
 bool KeepsValues(OpKind kind) {
   switch (kind) {
     case OpKind::kReshape:
@@ -25,8 +26,10 @@ bool KeepsValues(OpKind kind) {
     case OpKind::kConvert:
     case OpKind::kCopy:
     case OpKind::kReducePrecision:
-    case OpKind::kOptimizationBarrier: return true;
-    default: return false;
+    case OpKind::kOptimizationBarrier:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -58,7 +61,8 @@ bool IsGain(const ir::Module& module, const std::vector<std::vector<ir::OpId>>& 
     for (const ir::OpId user : users[static_cast<size_t>(at)]) {
       if (!forward[static_cast<size_t>(user)]) continue;
       const Op& op = module.op(user);
-      const auto operand = static_cast<size_t>(std::find(op.operands.begin(), op.operands.end(), at) - op.operands.begin());
+      const auto operand =
+          static_cast<size_t>(std::find(op.operands.begin(), op.operands.end(), at) - op.operands.begin());
       if (KeepsValues(op.kind)) {
         const ValueId next = op.results[op.kind == OpKind::kOptimizationBarrier ? operand : 0];
         if (seen.insert(next).second) pending.push_back(next);

@@ -21,10 +21,10 @@ StepBuilder NormStep() {
   const auto momentum = b.State("mom", F32Shape({12, 8}));
   const auto x = b.Batch("x", F32Shape({4, 12}));
   const auto y = b.Op(OpKind::kDot, {x, w}, F32Shape({4, 8}));
-  const auto scaled =
-      b.Op(OpKind::kMultiply, {y, b.Op(OpKind::kBroadcast, {gain}, F32Shape({4, 8}), ir::DimsAttr{{1}})}, F32Shape({4, 8}));
-  const auto shifted =
-      b.Op(OpKind::kAdd, {scaled, b.Op(OpKind::kBroadcast, {bias}, F32Shape({4, 8}), ir::DimsAttr{{1}})}, F32Shape({4, 8}));
+  const auto scaled = b.Op(
+      OpKind::kMultiply, {y, b.Op(OpKind::kBroadcast, {gain}, F32Shape({4, 8}), ir::DimsAttr{{1}})}, F32Shape({4, 8}));
+  const auto shifted = b.Op(
+      OpKind::kAdd, {scaled, b.Op(OpKind::kBroadcast, {bias}, F32Shape({4, 8}), ir::DimsAttr{{1}})}, F32Shape({4, 8}));
   const auto loss = b.Op(OpKind::kReduce, {shifted}, F32Shape({}), ir::DimsAttr{{0, 1}});
   b.Update(0, b.Op(OpKind::kMultiply, {bias, bias}, F32Shape({8})));
   b.Update(1, b.Op(OpKind::kNegate, {gain}, F32Shape({8})));

@@ -57,26 +57,36 @@ class BoundFinder {
       case OpKind::kConvert:
       case OpKind::kCopy:
       case OpKind::kMaximum:
-      case OpKind::kMinimum: return Visit({op.results[0], place.dim, place.part});
+      case OpKind::kMinimum:
+        return Visit({op.results[0], place.dim, place.part});
       case OpKind::kClamp:
         if (operand == 1) Visit({op.results[0], place.dim, place.part});
         return;
       case OpKind::kSelect:
         if (operand > 0) Visit({op.results[0], place.dim, place.part});
         return;
-      case OpKind::kOptimizationBarrier: return Visit({op.results[operand], place.dim, place.part});
+      case OpKind::kOptimizationBarrier:
+        return Visit({op.results[operand], place.dim, place.part});
       case OpKind::kReshape:
       case OpKind::kBroadcast:
       case OpKind::kTranspose:
       case OpKind::kReverse:
-      case OpKind::kSlice: return Visit({op.results[0]});
-      case OpKind::kConcatenate: return Concatenated(op, operand);
-      case OpKind::kCompare: return Compared(op, op.operands[1 - operand]);
-      case OpKind::kGather: return Gathered(place, op, operand);
-      case OpKind::kScatter: return Scattered(place, op, operand);
-      case OpKind::kDynamicSlice: return Sliced(op, operand, 1, Dims(op.results[0]));
-      case OpKind::kDynamicUpdateSlice: return Sliced(op, operand, 2, Dims(op.operands[1]));
-      default: return;
+      case OpKind::kSlice:
+        return Visit({op.results[0]});
+      case OpKind::kConcatenate:
+        return Concatenated(op, operand);
+      case OpKind::kCompare:
+        return Compared(op, op.operands[1 - operand]);
+      case OpKind::kGather:
+        return Gathered(place, op, operand);
+      case OpKind::kScatter:
+        return Scattered(place, op, operand);
+      case OpKind::kDynamicSlice:
+        return Sliced(op, operand, 1, Dims(op.results[0]));
+      case OpKind::kDynamicUpdateSlice:
+        return Sliced(op, operand, 2, Dims(op.operands[1]));
+      default:
+        return;
     }
   }
 

@@ -27,7 +27,9 @@ void InParallel(int64_t count, F fill) {
   for (std::thread& thread : running) thread.join();
 }
 
-uint32_t Hash(int64_t element, uint32_t mixed_seed) { return Mix32(Mix32(static_cast<uint32_t>(element)) + mixed_seed); }
+uint32_t Hash(int64_t element, uint32_t mixed_seed) {
+  return Mix32(Mix32(static_cast<uint32_t>(element)) + mixed_seed);
+}
 
 float Uniform(int64_t element, uint32_t mixed_seed, float width) {
   // The signed conversion has a vector instruction, the unsigned one has not; 24 bits fit both.
@@ -46,7 +48,8 @@ void FillConst(ir::HostTensor& tensor, double value) {
   ir::SetElement(tensor, 0, value);
   const size_t width = static_cast<size_t>(ir::Bits(tensor.shape().dtype)) / 8;
   std::byte* const data = tensor.bytes().data();
-  if (std::all_of(data, data + width, [](std::byte b) { return b == std::byte{0}; })) return;  // a tensor begins as zeros
+  if (std::all_of(data, data + width, [](std::byte b) { return b == std::byte{0}; }))
+    return;  // a tensor begins as zeros
   for (size_t done = width; done < tensor.bytes().size();) {
     const size_t n = std::min(done, tensor.bytes().size() - done);
     std::memcpy(data + done, data, n);
@@ -84,8 +87,8 @@ void FillInt(ir::HostTensor& tensor, uint32_t modulus, uint32_t mixed_seed) {
 std::optional<ir::DType> DTypeFromNumPy(std::string_view name) {
   if (name == "bool") return ir::DType::kPred;
   if (name == "bfloat16") return ir::DType::kBF16;
-  for (const auto& [prefix, letter] : {std::pair<std::string_view, char>{"uint", 'u'}, {"int", 's'}, {"float", 'f'},
-                                       {"complex", 'c'}}) {
+  for (const auto& [prefix, letter] :
+       {std::pair<std::string_view, char>{"uint", 'u'}, {"int", 's'}, {"float", 'f'}, {"complex", 'c'}}) {
     if (name.starts_with(prefix)) return ir::DTypeFromName(fmt::format("{}{}", letter, name.substr(prefix.size())));
   }
   return std::nullopt;
@@ -163,8 +166,12 @@ ir::HostTensor Materialise(const ir::Shape& shape, const InitRule& rule) {
   ir::HostTensor tensor(shape);
   const uint32_t mixed_seed = Mix32(rule.seed + 1);
   switch (rule.kind) {
-    case InitRule::Kind::kConst: FillConst(tensor, rule.value); break;
-    case InitRule::Kind::kUniform: FillUniform(tensor, static_cast<float>(2 * rule.value), mixed_seed); break;
+    case InitRule::Kind::kConst:
+      FillConst(tensor, rule.value);
+      break;
+    case InitRule::Kind::kUniform:
+      FillUniform(tensor, static_cast<float>(2 * rule.value), mixed_seed);
+      break;
     case InitRule::Kind::kInt:
       ALPA_CHECK(rule.value >= 1);
       FillInt(tensor, static_cast<uint32_t>(rule.value), mixed_seed);

@@ -46,8 +46,8 @@ struct SidecarInput {
   bool operator==(const SidecarInput&) const = default;
 };
 
-// Reads `args` of such a file: [{"name", "shape", "dtype", "init": {"kind", "value", "seed"}}, ...]. `source` begins the
-// messages. kInvalidInput names the entry and the key that is missing or malformed.
+// Reads `args` of such a file: [{"name", "shape", "dtype", "init": {"kind", "value", "seed"}}, ...]. `source` begins
+// the messages. kInvalidInput names the entry and the key that is missing or malformed.
 Result<std::vector<SidecarInput>> ParseSidecar(std::string_view text, const std::string& source);
 
 }  // namespace alpa::runtime

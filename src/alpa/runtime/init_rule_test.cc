@@ -49,10 +49,9 @@ TEST(ParseSidecar, ReadsNamesShapesAndRules) {
       {"shape": [4], "dtype": "bool", "init": {"kind": "int", "value": 2, "seed": 1000000}}]})",
                                    "m.json");
   ASSERT_TRUE(inputs.ok()) << inputs.error().message;
-  EXPECT_EQ(*inputs, (std::vector<SidecarInput>{
-                         {"param.w", {ir::DType::kBF16, {2, 3}}, {Kind::kUniform, 0.5, 3}},
-                         {"count", S32Shape({}), {Kind::kConst, 0, 0}},
-                         {"", {ir::DType::kPred, {4}}, {Kind::kInt, 2, 1000000}}}));
+  EXPECT_EQ(*inputs, (std::vector<SidecarInput>{{"param.w", {ir::DType::kBF16, {2, 3}}, {Kind::kUniform, 0.5, 3}},
+                                                {"count", S32Shape({}), {Kind::kConst, 0, 0}},
+                                                {"", {ir::DType::kPred, {4}}, {Kind::kInt, 2, 1000000}}}));
 }
 
 TEST(ParseSidecar, NamesTheEntryThatIsWrong) {

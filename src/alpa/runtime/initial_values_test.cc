@@ -56,7 +56,8 @@ TEST_F(InitialValuesTest, SayThatAFileHoldsSamplesOnly) {
                                    {"in/0002.stats", Tensor(ir::DType::kF64, {3}, {0, 0, 0})},
                                    {"in/0002", F32({3}, {1, 4, 7})}}));
   EXPECT_EQ(error.code, Code::kMismatch);
-  EXPECT_NE(error.message.find("3 samples of input 2 'batch.x' only, not its 8 elements"), std::string::npos) << error.message;
+  EXPECT_NE(error.message.find("3 samples of input 2 'batch.x' only, not its 8 elements"), std::string::npos)
+      << error.message;
   EXPECT_NE(error.hint.find(".json"), std::string::npos);
 }
 

@@ -42,10 +42,10 @@ TEST(NameComponents, SplitsPytreePaths) {
 }
 
 TEST(StateKinds, AreWhatStandsInFrontOfAParametersPath) {
-  const StepBuilder b = WithState({"param.fc.b", "param.fc.w"},
-                                  {"opt.mu.fc.b", "opt.mu.fc.w", "opt.nu.fc.b", "opt.nu.fc.w", "opt.count", "opt.bn.mean"});
-  EXPECT_EQ(StateKinds(b.module, b.signature), (Names{"parameter", "parameter", "opt.mu", "opt.mu", "opt.nu", "opt.nu",
-                                                      "count", "mean"}));
+  const StepBuilder b = WithState({"param.fc.b", "param.fc.w"}, {"opt.mu.fc.b", "opt.mu.fc.w", "opt.nu.fc.b",
+                                                                 "opt.nu.fc.w", "opt.count", "opt.bn.mean"});
+  EXPECT_EQ(StateKinds(b.module, b.signature),
+            (Names{"parameter", "parameter", "opt.mu", "opt.mu", "opt.nu", "opt.nu", "count", "mean"}));
 }
 
 TEST(StateKinds, AreRunsShapedLikeTheParametersWhenThereAreNoNames) {

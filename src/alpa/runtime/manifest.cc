@@ -105,9 +105,8 @@ std::string ToJson(const Manifest& manifest) {
   out["model"] = manifest.model;
   out["model_fingerprint"] = fmt::format("{:016x}", manifest.model_fingerprint);
   out["step"] = manifest.info.step;
-  out["data"] = {{"position", manifest.info.data_position},
-                 {"description", manifest.info.data},
-                 {"seed", manifest.info.seed}};
+  out["data"] = {
+      {"position", manifest.info.data_position}, {"description", manifest.info.data}, {"seed", manifest.info.seed}};
   out["losses"] = LossesToJson(manifest.info.losses);
   out["state_bytes"] = manifest.state_bytes;
   out["header_crc32"] = fmt::format("{:08x}", manifest.header_crc);
@@ -134,8 +133,9 @@ Result<Manifest> ManifestFromJson(std::string_view text, const std::string& sour
   Manifest m;
   m.version = value[kVersionKey].get<int>();
   if (m.version != kCheckpointVersion) {
-    return Error{Code::kUnsupported, fmt::format("{}: a checkpoint of version {}, this alpa reads version {}", source,
-                                                 m.version, kCheckpointVersion),
+    return Error{Code::kUnsupported,
+                 fmt::format("{}: a checkpoint of version {}, this alpa reads version {}", source, m.version,
+                             kCheckpointVersion),
                  "resume with the alpa that wrote it"};
   }
   Reader reader(value);

@@ -40,7 +40,7 @@ struct ManifestTensor {
 struct Manifest {
   int version = kCheckpointVersion;
   CheckpointInfo info;
-  std::string model;              // name of the module, for messages
+  std::string model;               // name of the module, for messages
   uint64_t model_fingerprint = 0;  // ir::Fingerprint
   int64_t state_bytes = 0;         // size of the safetensors file
   uint32_t header_crc = 0;         // CRC-32 of its header
@@ -52,8 +52,8 @@ struct Manifest {
 // JSON with a checksum over everything it says.
 std::string ToJson(const Manifest& manifest);
 
-// The inverse. `source` begins the messages. kCorrupt when it is no JSON, a key is missing or malformed, or the checksum
-// differs; kMismatch when it is JSON of something else; kUnsupported for another version.
+// The inverse. `source` begins the messages. kCorrupt when it is no JSON, a key is missing or malformed, or the
+// checksum differs; kMismatch when it is JSON of something else; kUnsupported for another version.
 Result<Manifest> ManifestFromJson(std::string_view text, const std::string& source);
 
 }  // namespace alpa::runtime

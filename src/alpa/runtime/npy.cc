@@ -186,7 +186,8 @@ Result<NpyHeader> ReadNpyHeader(const ByteSource& source, int64_t bytes, const s
   std::memcpy(&length, text.data() + 8, version == 1 ? 2 : 4);
   const int64_t literal_start = version == 1 ? 10 : 12;
   const int64_t total = literal_start + length;
-  if (total < kPrefixBytes || total > bytes || total > kMaxHeaderBytes) return Corrupt(where, "the .npy header is damaged");
+  if (total < kPrefixBytes || total > bytes || total > kMaxHeaderBytes)
+    return Corrupt(where, "the .npy header is damaged");
   text.resize(static_cast<size_t>(total));
   ALPA_RETURN_IF_ERROR(source(std::as_writable_bytes(std::span(text).subspan(kPrefixBytes))));
   const auto fields = LiteralParser(std::string_view(text).substr(static_cast<size_t>(literal_start))).Parse();
@@ -228,7 +229,8 @@ Result<std::string> MakeNpyHeader(const ir::Shape& shape) {
   for (const auto& [name, type] : kDescriptions) {
     if (type != shape.dtype) continue;
     const bool one_byte = ir::Bits(type) == 8;
-    std::string literal = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': (", one_byte ? '|' : '<', name);
+    std::string literal =
+        fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': (", one_byte ? '|' : '<', name);
     for (const int64_t dim : shape.dims) literal += fmt::format("{}, ", dim);
     if (shape.rank() > 1) literal.resize(literal.size() - 2);
     if (shape.rank() == 1) literal.pop_back();

@@ -27,8 +27,8 @@ struct NpyHeader {
 // The next bytes of a file or member, from front to back.
 using ByteSource = std::function<Status(std::span<std::byte> out)>;
 
-// Reads a header from `source`, which holds `bytes` bytes altogether; `where` begins the messages. Element types: b1, i1
-// to i8, u1 to u8, f2, f4, f8, c8, c16, and V2 or "bfloat16", which is how ml_dtypes writes bf16. kUnsupported for
+// Reads a header from `source`, which holds `bytes` bytes altogether; `where` begins the messages. Element types: b1,
+// i1 to i8, u1 to u8, f2, f4, f8, c8, c16, and V2 or "bfloat16", which is how ml_dtypes writes bf16. kUnsupported for
 // others and for big-endian ones, kCorrupt when this is no .npy header or the elements do not fill the rest exactly.
 Result<NpyHeader> ReadNpyHeader(const ByteSource& source, int64_t bytes, const std::string& where);
 

@@ -40,10 +40,10 @@ TEST(Npy, ReadsWhatNumPyWrites) {
 
 TEST(Npy, ReadsEveryElementType) {
   const std::pair<const char*, ir::DType> types[] = {
-      {"|b1", ir::DType::kPred},  {"|i1", ir::DType::kS8},  {"<i2", ir::DType::kS16},   {"<i4", ir::DType::kS32},
-      {"<i8", ir::DType::kS64},   {"|u1", ir::DType::kU8},  {"<u2", ir::DType::kU16},   {"<u4", ir::DType::kU32},
-      {"<u8", ir::DType::kU64},   {"<f2", ir::DType::kF16}, {"<f4", ir::DType::kF32},   {"<f8", ir::DType::kF64},
-      {"|V2", ir::DType::kBF16},  {"<V2", ir::DType::kBF16}, {"bfloat16", ir::DType::kBF16}, {"<c8", ir::DType::kC64}};
+      {"|b1", ir::DType::kPred}, {"|i1", ir::DType::kS8},   {"<i2", ir::DType::kS16},       {"<i4", ir::DType::kS32},
+      {"<i8", ir::DType::kS64},  {"|u1", ir::DType::kU8},   {"<u2", ir::DType::kU16},       {"<u4", ir::DType::kU32},
+      {"<u8", ir::DType::kU64},  {"<f2", ir::DType::kF16},  {"<f4", ir::DType::kF32},       {"<f8", ir::DType::kF64},
+      {"|V2", ir::DType::kBF16}, {"<V2", ir::DType::kBF16}, {"bfloat16", ir::DType::kBF16}, {"<c8", ir::DType::kC64}};
   for (const auto& [descr, type] : types) {
     const auto expected = Tensor(type, {2}, {1, 0});
     const auto tensor = ReadBytes(
@@ -54,7 +54,8 @@ TEST(Npy, ReadsEveryElementType) {
 }
 
 TEST(Npy, ReadsScalarsEmptyArraysAndOtherVersions) {
-  EXPECT_EQ(*ReadBytes(Npy("{'descr': '<i4', 'fortran_order': False, 'shape': (), }", Bytes(S32({}, {7})))), S32({}, {7}));
+  EXPECT_EQ(*ReadBytes(Npy("{'descr': '<i4', 'fortran_order': False, 'shape': (), }", Bytes(S32({}, {7})))),
+            S32({}, {7}));
   EXPECT_EQ(*ReadBytes(Npy("{'descr': '<i4', 'fortran_order': False, 'shape': (0, 3), }", "")), S32({0, 3}, {}));
   const std::string literal = "{'descr': '<i4', 'fortran_order': False, 'shape': (1L,)}";
   for (const char version : {'\x02', '\x03'}) {
@@ -87,13 +88,14 @@ TEST(Npy, RefusesElementTypesItHasNot) {
 
 TEST(Npy, RefusesDamagedHeaders) {
   const std::string data = Bytes(S32({}, {7}));
-  for (const char* literal : {
-           "", "{", "{}", "[]", "{'descr': '<i4'}", "{'descr': '<i4', 'fortran_order': False, 'shape': (1,}",
-           "{'descr': '<i4', 'fortran_order': Maybe, 'shape': (1,), }", "{'descr': '<i4', 'fortran_order': False, 'shape': (-1,), }",
-           "{'descr': '<i4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
-           "{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }",
-           "{'descr': '<i4', 'fortran_order': False, 'shape': (9223372036854775807, 9), }",
-           "{'descr': '<i4', 'fortran_order': False, 'shape': (1,), } x"}) {
+  for (const char* literal :
+       {"", "{", "{}", "[]", "{'descr': '<i4'}", "{'descr': '<i4', 'fortran_order': False, 'shape': (1,}",
+        "{'descr': '<i4', 'fortran_order': Maybe, 'shape': (1,), }",
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (-1,), }",
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
+        "{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (9223372036854775807, 9), }",
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (1,), } x"}) {
     EXPECT_EQ(CodeOf(Npy(literal, data)), Code::kCorrupt) << literal;
   }
   EXPECT_EQ(CodeOf(std::string("\x93NUMPY\x09\x00\x10\x00", 10) + std::string(100, ' ')), Code::kUnsupported);

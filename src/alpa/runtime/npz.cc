@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-std::string Where(const ZipFile& zip, std::string_view name) { return fmt::format("{}: member '{}'", zip.path(), name); }
+std::string Where(const ZipFile& zip, std::string_view name) {
+  return fmt::format("{}: member '{}'", zip.path(), name);
+}
 
 }  // namespace
 
@@ -26,9 +28,7 @@ Result<NpzFile> NpzFile::Open(const std::filesystem::path& path) {
   return npz;
 }
 
-bool NpzFile::Has(std::string_view name) const {
-  return zip_.Find(std::string(name).append(kSuffix)) != nullptr;
-}
+bool NpzFile::Has(std::string_view name) const { return zip_.Find(std::string(name).append(kSuffix)) != nullptr; }
 
 Result<const ZipMember*> NpzFile::Member(std::string_view name) const {
   const ZipMember* member = zip_.Find(std::string(name).append(kSuffix));
@@ -45,8 +45,8 @@ Result<NpyHeader> NpzFile::Header(std::string_view name) const {
 Result<ir::HostTensor> NpzFile::Read(std::string_view name) const {
   ALPA_TRY(const ZipMember* member, Member(name));
   ZipReader reader = zip_.Read(*member);
-  ALPA_TRY(ir::HostTensor tensor, ReadNpy([&](std::span<std::byte> out) { return reader.Read(out); }, member->size,
-                                          Where(zip_, name)));
+  ALPA_TRY(ir::HostTensor tensor,
+           ReadNpy([&](std::span<std::byte> out) { return reader.Read(out); }, member->size, Where(zip_, name)));
   ALPA_RETURN_IF_ERROR(reader.Finish());
   return tensor;
 }

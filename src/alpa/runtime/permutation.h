@@ -5,9 +5,9 @@
 
 namespace alpa::runtime {
 
-// A pseudo-random permutation of 0 .. size-1 chosen by `key`. Any element costs O(1) time and there is no state, so that
-// a position in an epoch can be resumed from its number alone. (A Feistel network on the smallest even number of bits
-// that holds `size`, walked until the result is in range; Black and Rogaway, CT-RSA 2002.)
+// A pseudo-random permutation of 0 .. size-1 chosen by `key`. Any element costs O(1) time and there is no state, so
+// that a position in an epoch can be resumed from its number alone. (A Feistel network on the smallest even number of
+// bits that holds `size`, walked until the result is in range; Black and Rogaway, CT-RSA 2002.)
 class Permutation {
  public:
   // size >= 1.

@@ -30,7 +30,8 @@ Prefetcher::Prefetcher(std::unique_ptr<DataSource> source, xla::Client& client, 
 }
 
 Result<std::unique_ptr<Prefetcher>> Prefetcher::Start(std::unique_ptr<DataSource> source, xla::Client& client,
-                                                      std::vector<sharding::Spec> specs, cluster::Mesh mesh, int depth) {
+                                                      std::vector<sharding::Spec> specs, cluster::Mesh mesh,
+                                                      int depth) {
   std::unique_ptr<Prefetcher> out(new Prefetcher(std::move(source), client, std::move(specs), std::move(mesh), depth));
   try {
     out->thread_ = std::thread([p = out.get()] { p->Work(); });

@@ -33,7 +33,8 @@ class Prefetcher {
   // Begins at the source's position. `specs`: the layout of each batch input. `client` must outlive the result.
   // kEnvironment when no thread can be started.
   static Result<std::unique_ptr<Prefetcher>> Start(std::unique_ptr<DataSource> source, xla::Client& client,
-                                                   std::vector<sharding::Spec> specs, cluster::Mesh mesh, int depth = 2);
+                                                   std::vector<sharding::Spec> specs, cluster::Mesh mesh,
+                                                   int depth = 2);
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
   // Stops the thread after the batch it is working on.
@@ -42,8 +43,8 @@ class Prefetcher {
   // The next batch; waits for it. An error of the source or the upload arrives here behind the batches before it, and
   // again at each later call.
   Result<DeviceBatch> Next();
-  // The position of the source behind the batch last handed out: where a resumed run goes on. Batches loaded ahead do not
-  // count.
+  // The position of the source behind the batch last handed out: where a resumed run goes on. Batches loaded ahead do
+  // not count.
   int64_t position() const { return position_; }
   // How long Next() has waited altogether.
   Seconds waited() const { return waited_; }

@@ -29,9 +29,11 @@ class ResumeTest : public testing::Test {
     const CheckpointInfo start = checkpoint.ok() ? checkpoint->info() : CheckpointInfo{};
     auto trainer = *Trainer::Create(client_, step_, builder_.signature, plan_, [&](int32_t i) {
       return checkpoint.ok() ? checkpoint->Value(i)
-                             : Result<ir::HostTensor>(ir::HostTensor(step_.module.shape(step_.module.inputs[static_cast<size_t>(i)])));
+                             : Result<ir::HostTensor>(
+                                   ir::HostTensor(step_.module.shape(step_.module.inputs[static_cast<size_t>(i)])));
     });
-    auto data = *OpenArrayData({(folder_ / "x.npz").string()}, BatchInputs(step_.module, builder_.signature, {-1, -1, 0}), {9});
+    auto data =
+        *OpenArrayData({(folder_ / "x.npz").string()}, BatchInputs(step_.module, builder_.signature, {-1, -1, 0}), {9});
     ALPA_CHECK(data->Seek(start.data_position).ok());
     auto batches = *Prefetcher::Start(std::move(data), client_, trainer->batch_specs(), trainer->mesh());
     std::vector<double> losses;
@@ -42,8 +44,8 @@ class ResumeTest : public testing::Test {
     CheckpointInfo info;
     info.step = last;
     info.data_position = batches->position();
-    const auto saved = SaveCheckpoint(dir, info, step_.module, builder_.signature,
-                                      [&](size_t s) { return trainer->StateToHost(s); });
+    const auto saved =
+        SaveCheckpoint(dir, info, step_.module, builder_.signature, [&](size_t s) { return trainer->StateToHost(s); });
     ALPA_CHECK(saved.ok());
     return losses;
   }
@@ -62,7 +64,8 @@ TEST_F(ResumeTest, AnInterruptedRunGivesTheSameNumbers) {
     for (const double loss : Run(folder_ / "parts", stop)) parts.push_back(loss);
   }
   EXPECT_EQ(parts, whole);
-  EXPECT_EQ(Read(folder_ / "parts/step-00000010/state.safetensors"), Read(folder_ / "whole/step-00000010/state.safetensors"));
+  EXPECT_EQ(Read(folder_ / "parts/step-00000010/state.safetensors"),
+            Read(folder_ / "whole/step-00000010/state.safetensors"));
 }
 
 }  // namespace

@@ -17,8 +17,8 @@
 
 namespace alpa::runtime {
 
-// "F32", "BF16", "BOOL", ...: F64 F32 F16 BF16, I8 to I64, U8 to U64, BOOL, F8_E4M3 (f8e4m3fn), F8_E5M2, F8_E8M0, and C64
-// (since safetensors 0.7). Nothing for the types that the format has not.
+// "F32", "BF16", "BOOL", ...: F64 F32 F16 BF16, I8 to I64, U8 to U64, BOOL, F8_E4M3 (f8e4m3fn), F8_E5M2, F8_E8M0, and
+// C64 (since safetensors 0.7). Nothing for the types that the format has not.
 std::optional<std::string_view> SafetensorsName(ir::DType type);
 std::optional<ir::DType> DTypeFromSafetensors(std::string_view name);
 
@@ -42,8 +42,8 @@ struct SafetensorsSummary {
 
 // Writes `tensors`, taking one after the other from `provider`, so that only one is in memory. In the file they lie by
 // element size, largest first, and else in the order given, which aligns each to its element size. Deterministic.
-// kInvalidInput when a name occurs twice, is not UTF-8 or is reserved ("__metadata__"); kUnsupported for a type the format
-// has not; kIo; the provider's errors. Without success nothing is left at `path` that was not there before.
+// kInvalidInput when a name occurs twice, is not UTF-8 or is reserved ("__metadata__"); kUnsupported for a type the
+// format has not; kIo; the provider's errors. Without success nothing is left at `path` that was not there before.
 Result<SafetensorsSummary> WriteSafetensors(const std::filesystem::path& path, const std::vector<TensorInfo>& tensors,
                                             const std::map<std::string, std::string>& metadata,
                                             const TensorProvider& provider);
@@ -58,8 +58,9 @@ class SafetensorsFile {
     int64_t begin = 0, end = 0;
   };
 
-  // kNotFound, kIo; kCorrupt (naming file and tensor) when the header is no safetensors header, is longer than the file,
-  // or its arrays leave gaps, overlap, do not fit their shapes or the file; kUnsupported for an unknown element type.
+  // kNotFound, kIo; kCorrupt (naming file and tensor) when the header is no safetensors header, is longer than the
+  // file, or its arrays leave gaps, overlap, do not fit their shapes or the file; kUnsupported for an unknown element
+  // type.
   static Result<SafetensorsFile> Open(const std::filesystem::path& path);
 
   const std::string& path() const { return file_.path(); }

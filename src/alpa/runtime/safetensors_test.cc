@@ -112,24 +112,26 @@ TEST(Safetensors, FindsTruncationAnywhere) {
 TEST(Safetensors, ChecksTheHeaderAgainstTheFile) {
   const std::string good = R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
   EXPECT_EQ(OpenRaw(good, 4).message, "it opened");
-  for (const auto& [header, bytes, what] : std::vector<std::tuple<std::string, size_t, std::string>>{
-           {good, 3, "tensor 'x' reaches beyond"},
-           {good, 5, "1 bytes follow the last tensor"},
-           {"", 0, "not a JSON object"},
-           {"[]", 0, "not a JSON object"},
-           {good + "x", 4, "not a JSON object"},
-           {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-            4, "distinct names"},
-           {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "tensor 'x' leaves a gap"},
-           {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-            4, "tensor 'y' overlaps"},
-           {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, "tensor 'x': bytes 0 to 4 do not hold f32[2]"},
-           {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4, "tensor 'x': bytes 4 to 0"},
-           {R"({"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "tensor 'x': dtype, shape or"},
-           {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, "tensor 'x': dtype, shape or"},
-           {R"({"x":{"dtype":"F32","shape":[1]}})", 4, "tensor 'x': the header gives no"},
-           {R"({"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}})", 4, "tensor 'x': bytes"},
-           {R"({"__metadata__":{"a":1}})", 0, "__metadata__ 'a' is not a string"}}) {
+  for (
+      const auto& [header, bytes, what] : std::vector<std::tuple<std::string, size_t, std::string>>{
+          {good, 3, "tensor 'x' reaches beyond"},
+          {good, 5, "1 bytes follow the last tensor"},
+          {"", 0, "not a JSON object"},
+          {"[]", 0, "not a JSON object"},
+          {good + "x", 4, "not a JSON object"},
+          {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+           4, "distinct names"},
+          {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "tensor 'x' leaves a gap"},
+          {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+           4, "tensor 'y' overlaps"},
+          {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4,
+           "tensor 'x': bytes 0 to 4 do not hold f32[2]"},
+          {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4, "tensor 'x': bytes 4 to 0"},
+          {R"({"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "tensor 'x': dtype, shape or"},
+          {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, "tensor 'x': dtype, shape or"},
+          {R"({"x":{"dtype":"F32","shape":[1]}})", 4, "tensor 'x': the header gives no"},
+          {R"({"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}})", 4, "tensor 'x': bytes"},
+          {R"({"__metadata__":{"a":1}})", 0, "__metadata__ 'a' is not a string"}}) {
     const Error error = OpenRaw(header, bytes);
     EXPECT_EQ(error.code, Code::kCorrupt) << header;
     EXPECT_NE(error.message.find(what), std::string::npos) << error.message;
@@ -142,8 +144,9 @@ TEST(Safetensors, ChecksTheHeaderAgainstTheFile) {
 TEST(Safetensors, RefusesHeadersLongerThanTheFile) {
   const TempFolder folder;
   EXPECT_EQ(SafetensorsFile::Open(Write(folder / "a", std::string(8, '\x7f'))).error().code, Code::kCorrupt);
-  EXPECT_EQ(SafetensorsFile::Open(Write(folder / "a", std::string("\xff\x00\x00\x00\x00\x00\x00\x00{}", 10))).error().code,
-            Code::kCorrupt);
+  EXPECT_EQ(
+      SafetensorsFile::Open(Write(folder / "a", std::string("\xff\x00\x00\x00\x00\x00\x00\x00{}", 10))).error().code,
+      Code::kCorrupt);
   EXPECT_EQ(SafetensorsFile::Open(folder / "missing").error().code, Code::kNotFound);
 }
 

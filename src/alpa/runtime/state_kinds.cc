@@ -51,7 +51,9 @@ std::string KindFromName(const std::string& name, const std::set<Path>& paramete
 // Kinds by position, for state without names.
 void KindsFromShapes(const ir::Module& module, const std::vector<size_t>& parameters, const std::vector<size_t>& state,
                      std::vector<std::string>& kinds) {
-  const auto dims = [&](size_t input) -> const std::vector<int64_t>& { return module.shape(module.inputs[input]).dims; };
+  const auto dims = [&](size_t input) -> const std::vector<int64_t>& {
+    return module.shape(module.inputs[input]).dims;
+  };
   int slots = 0;
   for (size_t at = 0; at < state.size();) {
     bool run = !parameters.empty() && state.size() - at >= parameters.size();
@@ -71,7 +73,8 @@ std::vector<std::string> StateKinds(const ir::Module& module, const ir::StepSign
   const std::vector<size_t> state = InputsOf(signature, ir::InputRole::kState);
   for (const size_t i : parameters) kinds[i] = "parameter";
   const std::vector<std::string>& names = module.input_names;
-  const bool named = !names.empty() && std::none_of(state.begin(), state.end(), [&](size_t i) { return names[i].empty(); });
+  const bool named =
+      !names.empty() && std::none_of(state.begin(), state.end(), [&](size_t i) { return names[i].empty(); });
   if (!named) {
     KindsFromShapes(module, parameters, state, kinds);
     return kinds;

@@ -45,7 +45,8 @@ TEST(ArraySet, MakesOneSetOfNpyFiles) {
   for (const char* name : {"b", "a"}) {
     const auto tensor = S32({}, {name[0] * 1.0});
     paths.push_back(
-        Write(folder / (std::string(name) + ".npy"), *MakeNpyHeader(tensor.shape()) + std::string(tensor.view())).string());
+        Write(folder / (std::string(name) + ".npy"), *MakeNpyHeader(tensor.shape()) + std::string(tensor.view()))
+            .string());
   }
   const auto sets = ArraySet::Open(paths);
   ASSERT_TRUE(sets.ok());

@@ -25,10 +25,14 @@ void CopyBytes(std::string_view from, T* to) {
 // Writes the bytes of `text` as elements of `tensor` from element `at` on.
 void WriteElements(std::string_view text, ir::HostTensor& tensor, size_t at) {
   switch (ir::Bits(tensor.shape().dtype)) {
-    case 8: return CopyBytes(text, tensor.as<uint8_t>().data() + at);
-    case 16: return CopyBytes(text, tensor.as<uint16_t>().data() + at);
-    case 32: return CopyBytes(text, tensor.as<uint32_t>().data() + at);
-    default: return CopyBytes(text, tensor.as<uint64_t>().data() + at);
+    case 8:
+      return CopyBytes(text, tensor.as<uint8_t>().data() + at);
+    case 16:
+      return CopyBytes(text, tensor.as<uint16_t>().data() + at);
+    case 32:
+      return CopyBytes(text, tensor.as<uint32_t>().data() + at);
+    default:
+      return CopyBytes(text, tensor.as<uint64_t>().data() + at);
   }
 }
 
@@ -108,10 +112,11 @@ Status CheckVocabulary(const Corpus& corpus, const std::vector<BatchInput>& inpu
     int64_t bound = IndexBound(module, input.input).value_or(256);
     if (input.shape.dtype == ir::DType::kS8) bound = std::min<int64_t>(bound, 128);
     if (largest < bound) continue;
-    return Error{Code::kMismatch,
-                 fmt::format("{}: the text has bytes up to {}, but {} of the model takes values below {}", paths, largest,
-                             input.name.empty() ? fmt::format("input {}", input.input) : "'" + input.name + "'", bound),
-                 "byte-level text needs a vocabulary of 256"};
+    return Error{
+        Code::kMismatch,
+        fmt::format("{}: the text has bytes up to {}, but {} of the model takes values below {}", paths, largest,
+                    input.name.empty() ? fmt::format("input {}", input.input) : "'" + input.name + "'", bound),
+        "byte-level text needs a vocabulary of 256"};
   }
   return Ok();
 }
@@ -134,8 +139,8 @@ Result<std::unique_ptr<DataSource>> OpenTextData(const std::vector<std::string>&
   auto data = std::make_unique<TextData>(std::move(corpus), shape, labels_first, std::move(description), options.seed);
   if (data->batches_per_epoch() > 0) return std::unique_ptr<DataSource>(std::move(data));
   return Error{Code::kMismatch,
-               fmt::format("{} makes {} windows of {}, fewer than one batch of {}",
-                           data->Describe(), data->windows(), shape.dims[1], shape.dims[0]),
+               fmt::format("{} makes {} windows of {}, fewer than one batch of {}", data->Describe(), data->windows(),
+                           shape.dims[1], shape.dims[0]),
                "give more text"};
 }
 

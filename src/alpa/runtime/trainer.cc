@@ -63,8 +63,8 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla:
   if (signature.loss >= 0) {
     const ir::Shape& loss = step.module.shape(step.module.outputs[Index(signature.loss)]);
     if (loss.elements() != 1) {
-      return Error{Code::kInvalidInput, fmt::format("the loss (output {}) is {}, not a single number", signature.loss,
-                                                    ir::ToString(loss)),
+      return Error{Code::kInvalidInput,
+                   fmt::format("the loss (output {}) is {}, not a single number", signature.loss, ir::ToString(loss)),
                    ""};
     }
   }
@@ -99,15 +99,16 @@ Status Trainer::SetState(const InputProvider& values) {
 
 Status Trainer::CheckBatch(const std::vector<xla::Array*>& batch) const {
   if (batch.size() != batch_inputs_.size()) {
-    return Error{Code::kMismatch, fmt::format("a batch of {} arrays, the step has {} batch inputs", batch.size(),
-                                              batch_inputs_.size()),
+    return Error{Code::kMismatch,
+                 fmt::format("a batch of {} arrays, the step has {} batch inputs", batch.size(), batch_inputs_.size()),
                  ""};
   }
   for (size_t b = 0; b < batch.size(); ++b) {
     const size_t i = Index(batch_inputs_[b]);
     if (batch[b]->shape() == input_shapes_[i]) continue;
-    return Error{Code::kMismatch, fmt::format("batch input '{}' is {}, the step needs {}", input_names_[i],
-                                              ir::ToString(batch[b]->shape()), ir::ToString(input_shapes_[i])),
+    return Error{Code::kMismatch,
+                 fmt::format("batch input '{}' is {}, the step needs {}", input_names_[i],
+                             ir::ToString(batch[b]->shape()), ir::ToString(input_shapes_[i])),
                  ""};
   }
   return Ok();
@@ -116,7 +117,8 @@ Status Trainer::CheckBatch(const std::vector<xla::Array*>& batch) const {
 Result<StepResult> Trainer::Step(const std::vector<xla::Array*>& batch) {
   const auto start = std::chrono::steady_clock::now();
   if (state_lost_) {
-    return Error{Code::kEnvironment, "the state was lost in an earlier step that failed", "go on from the last checkpoint"};
+    return Error{Code::kEnvironment, "the state was lost in an earlier step that failed",
+                 "go on from the last checkpoint"};
   }
   ALPA_RETURN_IF_ERROR(CheckBatch(batch));
   for (size_t b = 0; b < batch.size(); ++b) arguments_[Index(batch_inputs_[b])] = batch[b];

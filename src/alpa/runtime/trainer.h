@@ -24,7 +24,8 @@ using InputProvider = std::function<Result<ir::HostTensor>(int32_t input)>;
 struct StepResult {
   std::optional<double> loss;  // nothing when the step has none
   Seconds wall;                // from the call until the loss, or else every result, was there
-  std::vector<std::unique_ptr<xla::Array>> results;  // as Trainer::result_outputs(), the loss among them; on the devices
+  std::vector<std::unique_ptr<xla::Array>>
+      results;  // as Trainer::result_outputs(), the loss among them; on the devices
 };
 
 // A step on its devices. Not thread-safe.
@@ -38,9 +39,9 @@ class Trainer {
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
                                                  const InputProvider& initial);
 
-  // Runs one step on `batch` (one array per batch input, in order) and keeps the updated state. kMismatch when the arrays
-  // are not of the inputs' shapes: nothing happened. After any other error the state is lost (its memory was handed
-  // over), and every further step fails with kEnvironment until SetState.
+  // Runs one step on `batch` (one array per batch input, in order) and keeps the updated state. kMismatch when the
+  // arrays are not of the inputs' shapes: nothing happened. After any other error the state is lost (its memory was
+  // handed over), and every further step fails with kEnvironment until SetState.
   Result<StepResult> Step(const std::vector<xla::Array*>& batch);
 
   // The state on the host, in the order of state_inputs().

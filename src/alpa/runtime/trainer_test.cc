@@ -26,7 +26,9 @@ class TrainerTest : public testing::Test {
   Result<std::unique_ptr<Trainer>> Create() {
     return Trainer::Create(client_, step_, signature_, plan_, [this](int32_t i) { return Initial(i); });
   }
-  std::unique_ptr<xla::Array> Put(const ir::HostTensor& tensor) { return *client_.Put(tensor, plan_.inputs[2], plan_.mesh); }
+  std::unique_ptr<xla::Array> Put(const ir::HostTensor& tensor) {
+    return *client_.Put(tensor, plan_.inputs[2], plan_.mesh);
+  }
 
   FakeClient client_;
   xla::ImportedStep step_;
@@ -64,8 +66,9 @@ TEST_F(TrainerTest, DonatesEachStateInputToItsUpdateAndCopiesNothingPerStep) {
 
 TEST_F(TrainerTest, TakesANewState) {
   auto trainer = Create();
-  const Status status = (*trainer)->SetState(
-      [](int32_t i) -> Result<ir::HostTensor> { return i == 0 ? F32({2}, {0, 0}) : S32({}, {0}); });
+  const Status status = (*trainer)->SetState([](int32_t i) -> Result<ir::HostTensor> {
+    return i == 0 ? F32({2}, {0, 0}) : S32({}, {0});
+  });
   ASSERT_TRUE(status.ok());
   const auto x = Put(ones_);
   EXPECT_EQ((*trainer)->Step({x.get()})->loss, 8);
@@ -118,8 +121,9 @@ TEST_F(TrainerTest, RefusesPlansThatDoNotFit) {
 }
 
 TEST_F(TrainerTest, RefusesValuesOfAnotherShapeAndPassesErrorsOn) {
-  auto trainer = Trainer::Create(client_, step_, signature_, plan_,
-                                 [](int32_t) -> Result<ir::HostTensor> { return F32({3}, {1, 2, 3}); });
+  auto trainer = Trainer::Create(client_, step_, signature_, plan_, [](int32_t) -> Result<ir::HostTensor> {
+    return F32({3}, {1, 2, 3});
+  });
   ASSERT_FALSE(trainer.ok());
   EXPECT_EQ(trainer.error().code, Code::kMismatch);
   EXPECT_NE(trainer.error().message.find("'params.w' is f32[3], the model needs f32[2]"), std::string::npos);

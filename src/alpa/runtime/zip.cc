@@ -43,7 +43,8 @@ Result<std::optional<Directory>> FindDirectory64(const InputFile& file, int64_t 
   ALPA_TRY(const std::string locator, file.ReadString(end - kLocator64Bytes, kLocator64Bytes));
   if (Load<uint32_t>(locator, 0) != kLocator64Signature) return std::optional<Directory>();
   const auto at = Load<int64_t>(locator, 8);
-  if (at < 0 || at > end - kLocator64Bytes - kEnd64Bytes) return Corrupt(file, "its zip64 record lies outside the file");
+  if (at < 0 || at > end - kLocator64Bytes - kEnd64Bytes)
+    return Corrupt(file, "its zip64 record lies outside the file");
   ALPA_TRY(const std::string record, file.ReadString(at, kEnd64Bytes));
   if (Load<uint32_t>(record, 0) != kEnd64Signature) return Corrupt(file, "its zip64 record is damaged");
   return std::optional<Directory>({Load<int64_t>(record, 48), Load<int64_t>(record, 40), Load<int64_t>(record, 32)});
@@ -68,7 +69,8 @@ Result<Directory> FindDirectory(const InputFile& file) {
     }
     return directory;
   }
-  return Corrupt(file, file.size() == 0 ? "the file is empty" : "no zip directory at its end: truncated, or not a zip file");
+  return Corrupt(file,
+                 file.size() == 0 ? "the file is empty" : "no zip directory at its end: truncated, or not a zip file");
 }
 
 // Replaces the values that are marked as "in the zip64 record" by those of that record.
@@ -108,7 +110,8 @@ Status LocateData(const InputFile& file, int64_t header_offset, int64_t limit, Z
 // Parses the directory entry at the front of `rest` and removes it.
 Result<ZipMember> TakeMember(const InputFile& file, int64_t limit, std::string_view& rest) {
   const auto damaged = [&] { return Corrupt(file, "its directory is damaged"); };
-  if (static_cast<int64_t>(rest.size()) < kCentralBytes || Load<uint32_t>(rest, 0) != kCentralSignature) return damaged();
+  if (static_cast<int64_t>(rest.size()) < kCentralBytes || Load<uint32_t>(rest, 0) != kCentralSignature)
+    return damaged();
   const size_t name_bytes = Load<uint16_t>(rest, 28);
   const size_t extra_bytes = Load<uint16_t>(rest, 30);
   const size_t total = kCentralBytes + name_bytes + extra_bytes + Load<uint16_t>(rest, 32);
@@ -134,8 +137,8 @@ Result<ZipMember> TakeMember(const InputFile& file, int64_t limit, std::string_v
   member.deflated = method == 8;
   ALPA_RETURN_IF_ERROR(LocateData(file, header_offset, limit, member));
   // Keeps a damaged size from allocating more memory than the packed bytes could ever fill.
-  const bool possible = member.deflated ? member.size / kMaxDeflateRatio <= member.packed_size + 1
-                                        : member.size == member.packed_size;
+  const bool possible =
+      member.deflated ? member.size / kMaxDeflateRatio <= member.packed_size + 1 : member.size == member.packed_size;
   if (!possible) return Corrupt(file, fmt::format("the size of member '{}' contradicts its packed size", member.name));
   return member;
 }

@@ -59,8 +59,8 @@ std::string DeflatedZip(const std::string& text) {
   const std::string common = number(20, 2) + number(0, 2) + number(8, 2) + number(0, 4) + number(Crc32(text), 4) +
                              number(packed.size(), 4) + number(text.size(), 4) + number(1, 2);
   const std::string local = "PK\x03\x04" + common + number(0, 2) + "x" + packed;
-  const std::string central = "PK\x01\x02" + number(20, 2) + common + number(0, 2) + number(0, 2) + number(0, 8) +
-                              number(0, 4) + "x";
+  const std::string central =
+      "PK\x01\x02" + number(20, 2) + common + number(0, 2) + number(0, 2) + number(0, 8) + number(0, 4) + "x";
   return local + central + "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) + number(central.size(), 4) +
          number(local.size(), 4) + number(0, 2);
 }
