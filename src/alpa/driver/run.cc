@@ -168,9 +168,10 @@ class Training {
           report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step), throughput.unit});
     }
     for (int64_t step = first_step_ + 1; step <= LastStep(); ++step) {
-      ALPA_TRY(const runtime::DeviceBatch batch, prefetcher->Next());
+      ALPA_TRY(runtime::DeviceBatch batch, prefetcher->Next());
       ALPA_TRY(const runtime::StepResult result, trainer_->Step(batch.pointers()));
       ALPA_RETURN_IF_ERROR(AfterStep(step, result, progress));
+      last_batch_ = std::move(batch);
       metrics.Write(step, result.loss, result.wall, static_cast<double>(throughput.per_step) / result.wall.value,
                     throughput.unit);
       const bool due = options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0;
@@ -227,6 +228,10 @@ class Training {
       fmt::print("loss curve: {}\n", options_.loss_curve.string());
     }
     if (check_ == nullptr) return Ok();
+    if (!check_->comparison().ok()) {
+      const runtime::InputProvider initial = [this](int32_t input) { return initial_->Value(input); };
+      ALPA_RETURN_IF_ERROR(check_->AllowForRounding(*trainer_, initial, last_batch_.pointers()));
+    }
     fmt::print("{}", check_->Table(!options_.quiet));
     return runtime::Verdict(check_->comparison());
   }
@@ -239,6 +244,7 @@ class Training {
   std::unique_ptr<runtime::DataSource> data_;
   std::optional<runtime::Checkpoint> resumed_;
   std::unique_ptr<runtime::Trainer> trainer_;
+  runtime::DeviceBatch last_batch_;
   int64_t first_step_ = 0;  // steps done before this run
   std::vector<double> loss_steps_, losses_;
   std::vector<double> losses_in_checkpoint_;

@@ -91,6 +91,23 @@ int64_t LargestCount(const BatchAnalysis& batch) {
   return std::max<int64_t>(1, parts);
 }
 
+// Sums from blocks, not sums of sums.
+int CountAccumulations(const ir::Module& module, const BatchAnalysis& batch) {
+  auto is = [&](BatchKind kind) { return [&batch, kind](ir::ValueId v) { return batch.value(v).kind == kind; }; };
+  return static_cast<int>(std::count_if(module.ops.begin(), module.ops.end(), [&](const ir::Op& op) {
+    return std::any_of(op.operands.begin(), op.operands.end(), is(BatchKind::kBatched)) &&
+           std::any_of(op.results.begin(), op.results.end(), is(BatchKind::kPartial));
+  }));
+}
+
+int CountLevels(const BatchAnalysis& batch) {
+  int levels = 0;
+  for (const BatchInfo& info : batch.values) {
+    if (info.kind != BatchKind::kNone) levels = std::max(levels, info.level + 1);
+  }
+  return levels;
+}
+
 }  // namespace
 
 std::string_view Name(Obstacle::Kind kind) {
@@ -141,6 +158,8 @@ Microbatching FindObstacles(const ir::Module& module, const ir::StepSignature& s
   AddOutputs(module, signature, batch, out.obstacles);
   std::stable_sort(out.obstacles.begin(), out.obstacles.end(),
                    [](const Obstacle& a, const Obstacle& b) { return Blocks(a.kind) > Blocks(b.kind); });
+  out.accumulations = CountAccumulations(module, batch);
+  out.levels = CountLevels(batch);
   if (out.separable()) out.max_microbatches = LargestCount(batch);
   return out;
 }

@@ -35,6 +35,8 @@ std::string_view Name(Obstacle::Kind kind);  // "not-separable", "folded", "mixe
 bool Blocks(Obstacle::Kind kind);
 
 struct Microbatching {
+  int accumulations = 0;  // ops that sum over the batch: what GSPMD would all-reduce over an axis of time
+  int levels = 0;  // rounds of accumulation the step needs (0: no batch); more than one where it is not separable
   int64_t max_microbatches = 1;     // every divisor of it works too; 1 when something blocks
   std::vector<Obstacle> obstacles;  // blocking ones first; alike ones (same kind and source line) once, with a count
 

@@ -124,6 +124,8 @@ TEST(FindObstacles, NothingStandsInTheWayOfAPlainStep) {
   const StepAnalysis analysis = Analyze(s.Build());
   EXPECT_THAT(Kinds(analysis), IsEmpty());
   EXPECT_EQ(analysis.microbatching.max_microbatches, 8);
+  EXPECT_EQ(analysis.microbatching.accumulations, 2);  // loss and gradient
+  EXPECT_EQ(analysis.microbatching.levels, 1);
   EXPECT_EQ(analysis.batch.batch_size, 8);
   EXPECT_THAT(analysis.batch_dims(), ElementsAre(-1, -1, -1, 0, 0));
 }
@@ -141,6 +143,7 @@ TEST(FindObstacles, BatchStatisticsAreNotSeparable) {
   const Obstacle& obstacle = analysis.microbatching.obstacles[0];
   EXPECT_TRUE(Blocks(obstacle.kind));
   EXPECT_EQ(obstacle.op, module.value(mean).producer);
+  EXPECT_EQ(analysis.microbatching.levels, 2);
   EXPECT_THAT(obstacle.text,
               ::testing::MatchesRegex("reduce '.*' at model.py:7 .norm. gives a value of the whole batch, "
                                       "which subtract '.*' at .* needs for each example"));

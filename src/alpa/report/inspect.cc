@@ -165,11 +165,14 @@ std::string MicrobatchSection(const StepAnalysis& analysis) {
   std::string out = "Microbatches: ";
   if (analysis.batch.batch_size == 0) return out + "none, there is no batch\n";
   if (!m.separable()) {
-    out += "the batch runs in one piece only\n";
+    out += "the batch runs in one piece only";
+    if (m.levels > 1) out += fmt::format(" (pieces would need {} rounds of accumulation)", m.levels);
+    out += "\n";
   } else if (m.max_microbatches == 1) {
     out += "1\n";
   } else {
-    out += fmt::format("up to {}, any number that divides it\n", Thousands(m.max_microbatches));
+    out += fmt::format("up to {}, any number that divides it; {} to accumulate\n", Thousands(m.max_microbatches),
+                       Plural(static_cast<size_t>(m.accumulations), "sum"));
   }
   constexpr size_t kShown = 12;
   for (size_t k = 0; k < std::min(kShown, m.obstacles.size()); ++k) {

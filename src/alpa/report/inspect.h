@@ -16,8 +16,8 @@ std::string InspectText(const ir::Module& module, const frontend::StepAnalysis& 
 // batch_dim, donated, updated_by}, outputs[] {index, role, shape, dtype, updates, loss}, parameter_count,
 // parameter_bytes, state_bytes, batch {size, dims}, donated ("all", "some", "none": of the state), loss,
 // {fwd,bwd,update,step}_flops_dot_conv, {fwd,bwd,update,step}_flops (with everything else), ops {kind: count},
-// ops_by_phase {phase: {kind: count}}, loops[], microbatching {max, separable, obstacles[] {kind, blocks, op, count,
-// at, text}}. Numbers of FLOPs are integers where they are below 2^63.
+// ops_by_phase {phase: {kind: count}}, loops[] {op, trip_count}, microbatching {max, separable, accumulations, levels,
+// obstacles[] {kind, blocks, op, count, at, text}}. Numbers of FLOPs are integers where they are below 2^63.
 std::string InspectJson(const ir::Module& module, const frontend::StepAnalysis& analysis);
 
 }  // namespace alpa::report

@@ -112,6 +112,8 @@ Json Microbatching(const ir::Module& module, const StepAnalysis& analysis) {
   }
   return {{"max", analysis.microbatching.max_microbatches},
           {"separable", analysis.microbatching.separable()},
+          {"accumulations", analysis.microbatching.accumulations},
+          {"levels", analysis.microbatching.levels},
           {"obstacles", std::move(obstacles)}};
 }
 

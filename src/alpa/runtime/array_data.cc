@@ -159,6 +159,7 @@ Result<int64_t> CommonBatch(const std::vector<BatchInput>& inputs) {
 // Adds the arrays of `set` to the columns; returns the number of its examples.
 Result<int64_t> AddSet(const ArraySet& set, std::vector<Column>& columns) {
   std::vector<BatchInput> inputs;
+  inputs.reserve(columns.size());
   for (const Column& column : columns) inputs.push_back(column.input);
   ALPA_TRY(const std::vector<size_t> match, MatchNames(set, inputs));
   int64_t examples = -1;
@@ -181,6 +182,7 @@ Result<int64_t> AddSet(const ArraySet& set, std::vector<Column>& columns) {
 std::string DescribeArrays(const std::vector<std::string>& paths, const std::vector<Column>& columns,
                            int64_t examples) {
   std::vector<std::string> names;
+  names.reserve(paths.size());
   for (const std::string& path : paths) names.push_back(std::filesystem::path(path).filename().string());
   uint32_t crc = 0;
   for (const Column& column : columns) {
@@ -196,6 +198,7 @@ Result<std::unique_ptr<DataSource>> OpenArrayData(const std::vector<std::string>
   ALPA_TRY(const int64_t batch, CommonBatch(inputs));
   ALPA_TRY(const std::vector<ArraySet> sets, ArraySet::Open(paths));
   std::vector<Column> columns;
+  columns.reserve(inputs.size());
   for (BatchInput& input : inputs) columns.push_back({std::move(input), {}, {}});
   int64_t examples = 0;
   for (const ArraySet& set : sets) {

@@ -142,7 +142,7 @@ TEST_F(ArrayDataTest, GivesInputsWithoutBatchDimensionAsTheyAre) {
 }
 
 TEST_F(ArrayDataTest, SaysWhatDoesNotFit) {
-  const auto message = [&](std::vector<NamedTensor> tensors) {
+  const auto message = [&](const std::vector<NamedTensor>& tensors) {
     const Error error = ErrorOf({Npz("a.npz", tensors)});
     EXPECT_EQ(error.code, Code::kMismatch);
     return error.message;

@@ -19,6 +19,7 @@ double Ratio(const TensorDifference& d) {
 // Worst first; ties in the order given.
 std::vector<const TensorDifference*> Sorted(const std::vector<TensorDifference>& tensors) {
   std::vector<const TensorDifference*> out;
+  out.reserve(tensors.size());
   for (const TensorDifference& d : tensors) out.push_back(&d);
   std::stable_sort(out.begin(), out.end(), [](const auto* a, const auto* b) { return Ratio(*a) > Ratio(*b); });
   return out;

@@ -74,7 +74,7 @@ Result<std::unique_ptr<DataSource>> OpenData(const std::vector<std::string>& pat
     return extension == ".npz" || extension == ".npy";
   });
   if (arrays == static_cast<int64_t>(paths.size())) return OpenArrayData(paths, std::move(inputs), options);
-  if (arrays == 0) return OpenTextData(paths, std::move(inputs), module, options);
+  if (arrays == 0) return OpenTextData(paths, inputs, module, options);
   return Error{Code::kInvalidArgument, "arrays (.npz, .npy) and text are given together as data", "give one kind"};
 }
 

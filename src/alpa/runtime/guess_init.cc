@@ -121,14 +121,15 @@ std::vector<int32_t> MasterCopies(const ir::Module& module, const ir::StepSignat
 
 bool IsRandomKey(const ir::Module& module, const ir::StepSignature& signature, int32_t input) {
   const auto i = static_cast<size_t>(input);
-  return signature.inputs[i].role != ir::InputRole::kParameter &&
-         module.shape(module.inputs[i]) == ir::Shape{ir::DType::kU32, {2}};
+  const ir::Shape& shape = module.shape(module.inputs[i]);
+  return signature.inputs[i].role != ir::InputRole::kParameter && shape.dtype == ir::DType::kU32 && shape.rank() == 1 &&
+         (shape.dims[0] == 2 || shape.dims[0] == 4);
 }
 
-ir::HostTensor RandomKey(uint64_t seed) {
-  ir::HostTensor key(ir::Shape{ir::DType::kU32, {2}});
-  key.as<uint32_t>()[0] = static_cast<uint32_t>(seed >> 32);
-  key.as<uint32_t>()[1] = static_cast<uint32_t>(seed);
+ir::HostTensor RandomKey(const ir::Shape& shape, uint64_t seed) {
+  ir::HostTensor key(shape);
+  const auto words = key.as<uint32_t>();
+  for (size_t i = 0; i < words.size(); ++i) words[i] = static_cast<uint32_t>(i % 2 == 0 ? seed >> 32 : seed);
   return key;
 }
 

@@ -23,10 +23,11 @@ std::vector<InitRule> GuessInitRules(const ir::Module& module, const ir::StepSig
 // parameter's update. -1 for all others.
 std::vector<int32_t> MasterCopies(const ir::Module& module, const ir::StepSignature& signature);
 
-// Whether input `input` looks like a key of jax.random: u32[2] and not a parameter. No rule describes those.
+// Whether input `input` looks like a key of jax.random: u32[2] (threefry) or u32[4] (rbg), and not a parameter. No rule
+// describes those.
 bool IsRandomKey(const ir::Module& module, const ir::StepSignature& signature, int32_t input);
 
-// What jax.random.PRNGKey(seed) holds.
-ir::HostTensor RandomKey(uint64_t seed);
+// What jax.random.PRNGKey(seed) holds: the halves of the seed, for rbg twice. `shape` as IsRandomKey says.
+ir::HostTensor RandomKey(const ir::Shape& shape, uint64_t seed);
 
 }  // namespace alpa::runtime

@@ -85,13 +85,17 @@ TEST(GuessInitRules, GivesMasterCopiesTheRuleOfTheirParameter) {
 }
 
 TEST(RandomKey, IsThatOfJax) {
-  EXPECT_EQ(RandomKey(7), Tensor(ir::DType::kU32, {2}, {0, 7}));
-  EXPECT_EQ(RandomKey((uint64_t{3} << 32) + 7), Tensor(ir::DType::kU32, {2}, {3, 7}));
+  const ir::Shape threefry{ir::DType::kU32, {2}};
+  const ir::Shape rbg{ir::DType::kU32, {4}};
+  EXPECT_EQ(RandomKey(threefry, 7), Tensor(ir::DType::kU32, {2}, {0, 7}));
+  EXPECT_EQ(RandomKey(rbg, (uint64_t{3} << 32) + 7), Tensor(ir::DType::kU32, {4}, {3, 7, 3, 7}));
   StepBuilder b;
-  b.State("key", {ir::DType::kU32, {2}});
+  b.State("key", threefry);
+  b.Batch("key", rbg);
   b.State("count", {ir::DType::kU32, {3}});
   EXPECT_TRUE(IsRandomKey(b.module, b.signature, 0));
-  EXPECT_FALSE(IsRandomKey(b.module, b.signature, 1));
+  EXPECT_TRUE(IsRandomKey(b.module, b.signature, 1));
+  EXPECT_FALSE(IsRandomKey(b.module, b.signature, 2));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct Place {
   ValueId value = -1;
   int64_t dim = -1;
   int64_t part = -1;
-  auto operator<=>(const Place&) const = default;
+  bool operator<(const Place& o) const { return std::tie(value, dim, part) < std::tie(o.value, o.dim, o.part); }
 };
 
 class BoundFinder {

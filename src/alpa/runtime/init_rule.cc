@@ -6,6 +6,7 @@
 #include <bit>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <thread>
 
 namespace alpa::runtime {
@@ -21,7 +22,12 @@ void InParallel(int64_t count, F fill) {
   const int64_t threads = std::clamp<int64_t>(count / kElementsPerThread, 1, std::thread::hardware_concurrency());
   std::vector<std::thread> running;
   for (int64_t t = 1; t < threads; ++t) {
-    running.emplace_back([=] { fill(count * t / threads, count * (t + 1) / threads); });
+    const auto part = [=] { fill(count * t / threads, count * (t + 1) / threads); };
+    try {
+      running.emplace_back(part);
+    } catch (const std::system_error&) {
+      part();  // no more threads to be had
+    }
   }
   fill(0, count / threads);
   for (std::thread& thread : running) thread.join();

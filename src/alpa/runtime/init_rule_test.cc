@@ -1,5 +1,6 @@
 #include "alpa/runtime/init_rule.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -66,7 +67,7 @@ TEST(ParseSidecar, NamesTheEntryThatIsWrong) {
            {R"({"shape": [2], "dtype": "float32", "init": {"kind": "const", "value": "x"}})", "'init.value'"},
            {R"({"shape": [2], "dtype": "int32", "init": {"kind": "int", "value": 0, "seed": 1}})", "'init.value'"},
            {R"({"shape": [2], "dtype": "float32", "init": {"kind": "uniform", "value": 1}})", "'init.seed'"}}) {
-    const auto inputs = ParseSidecar("{\"args\": [" + good + ", " + entry + "]}", "m.json");
+    const auto inputs = ParseSidecar(fmt::format("{{\"args\": [{}, {}]}}", good, entry), "m.json");
     ASSERT_FALSE(inputs.ok()) << entry;
     EXPECT_EQ(inputs.error().code, Code::kInvalidInput);
     EXPECT_NE(inputs.error().message.find("m.json: args[1]: " + what), std::string::npos) << inputs.error().message;

@@ -187,8 +187,8 @@ class RandomValues : public InitialValues {
       : module_(module), signature_(signature), seed_(seed), rules_(GuessInitRules(module, signature, seed)) {}
 
   Result<ir::HostTensor> Value(int32_t input) const override {
-    if (IsRandomKey(module_, signature_, input)) return RandomKey(seed_);
     const auto i = static_cast<size_t>(input);
+    if (IsRandomKey(module_, signature_, input)) return RandomKey(InputShape(module_, i), seed_);
     return Materialise(InputShape(module_, i), rules_[i]);
   }
 

@@ -28,6 +28,7 @@ class InitialValuesTest : public testing::Test {
   }
   std::string Safetensors(const std::vector<NamedTensor>& tensors) {
     std::vector<TensorInfo> infos;
+    infos.reserve(tensors.size());
     for (const NamedTensor& t : tensors) infos.push_back({t.name, t.tensor.shape()});
     const auto provide = [&](size_t i) -> Result<ir::HostTensor> { return tensors[i].tensor; };
     ALPA_CHECK(WriteSafetensors(folder_ / "m.safetensors", infos, {}, provide).ok());

@@ -16,8 +16,8 @@ namespace {
 class ResumeTest : public testing::Test {
  protected:
   ResumeTest() {
-    std::vector<double> values;
-    for (int i = 0; i < 28; ++i) values.push_back(0.1 * i);
+    std::vector<double> values(28);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = 0.1 * static_cast<double>(i);
     ALPA_CHECK(WriteNpz(folder_ / "x.npz", {{"x", F32({14, 2}, values)}}).ok());
     step_.module = builder_.module;
     plan_ = *plan::MakeDataParallel(step_.module, builder_.signature, {-1, -1, 0}, 2);

@@ -11,6 +11,7 @@ namespace {
 Result<SafetensorsSummary> WriteAll(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                                     const std::map<std::string, std::string>& metadata = {}) {
   std::vector<TensorInfo> infos;
+  infos.reserve(tensors.size());
   for (const NamedTensor& t : tensors) infos.push_back({t.name, t.tensor.shape()});
   return WriteSafetensors(path, infos, metadata, [&](size_t i) -> Result<ir::HostTensor> { return tensors[i].tensor; });
 }

@@ -85,6 +85,7 @@ Status CheckInputs(const std::vector<BatchInput>& inputs) {
                     inputs[0].batch_dim == 0 && inputs[1].batch_dim == 0;
   if (fits) return Ok();
   std::vector<std::string> texts;
+  texts.reserve(inputs.size());
   for (const BatchInput& input : inputs) texts.push_back(fmt::format("{} {}", ir::ToString(input.shape), input.name));
   return Error{Code::kMismatch,
                fmt::format("text data needs a model with two integer batch inputs [batch, sequence]; this one has {}",
@@ -129,6 +130,7 @@ Result<std::unique_ptr<DataSource>> OpenTextData(const std::vector<std::string>&
   ALPA_RETURN_IF_ERROR(CheckInputs(inputs));
   ALPA_TRY(Corpus corpus, ReadCorpus(paths));
   std::vector<std::string> short_names;
+  short_names.reserve(paths.size());
   for (const std::string& path : paths) short_names.push_back(ShortName(path));
   const std::string names = fmt::format("{}", fmt::join(short_names, ", "));
   ALPA_RETURN_IF_ERROR(CheckVocabulary(corpus, inputs, module, names));

@@ -94,6 +94,7 @@ TEST(TextData, ResumesWithoutShowingAWindowTwiceInAnEpoch) {
   auto whole = Open(path, b, 7);
   EXPECT_EQ((*whole)->batches_per_epoch(), 10);
   std::vector<std::vector<ir::HostTensor>> batches;
+  batches.reserve(15);
   for (int i = 0; i < 15; ++i) batches.push_back(*(*whole)->Next());
   auto resumed = Open(path, b, 7);
   ASSERT_TRUE((*resumed)->Seek(4).ok());

@@ -293,8 +293,14 @@ class Builder {
   void AddAliases() {
     hlo_.input_output_alias_config().ForEachAlias(
         [&](const ::xla::ShapeIndex& output, const ::xla::HloInputOutputAliasConfig::Alias& alias) {
-          const auto o = static_cast<int32_t>(output.empty() ? 0 : output[0]);
-          out_.aliases.push_back({o, static_cast<int32_t>(alias.parameter_number)});
+          // Outputs are the leaves of the result, in order.
+          int64_t o = 0;
+          const ::xla::Shape* at = &hlo_.entry_computation()->root_instruction()->shape();
+          for (const int64_t step : output) {
+            for (int64_t e = 0; e < step; ++e) o += ::xla::ShapeUtil::GetLeafCount(at->tuple_shapes(e));
+            at = &at->tuple_shapes(step);
+          }
+          out_.aliases.push_back({static_cast<int32_t>(o), static_cast<int32_t>(alias.parameter_number)});
         });
     for (const auto& donor : hlo_.buffer_donor_config().buffer_donor()) {
       out_.donated_inputs.push_back(static_cast<int32_t>(donor.param_number));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "alpa/xla/build_ir.h"
+#include "alpa/xla/import_child.h"
 #include "alpa/xla/parse.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/unroll_loops.h"
@@ -22,16 +23,27 @@ Status InlineAndClean(::xla::HloModule& module, const std::string& source) {
   return Ok();
 }
 
-}  // namespace
-
-Result<ImportedStep> ImportStep(std::string_view bytes, const ImportOptions& options) {
+// All that happens to bytes which may be damaged: the cleaned step as a serialized proto that is known to be readable.
+Result<std::string> ReadAndClean(std::string_view bytes, const ImportOptions& options) {
   ALPA_TRY(const auto module, ParseModule(bytes, options.source));
   ALPA_RETURN_IF_ERROR(InlineAndClean(*module, options.source));
   ALPA_TRY(const int unrolled, UnrollLoops(*module, options.max_unrolled_ops));
   if (unrolled > 0) ALPA_RETURN_IF_ERROR(InlineAndClean(*module, options.source));
+  ALPA_RETURN_IF_ERROR(BuildIr(*module, options.source));  // will not fail or crash when it is repeated outside
+  std::string hlo;
+  if (!module->ToProto().SerializeToString(&hlo)) {
+    return Error{Code::kUnsupported, options.source + ": is larger than 2 GiB as HLO", ""};
+  }
+  return hlo;
+}
+
+}  // namespace
+
+Result<ImportedStep> ImportStep(std::string_view bytes, const ImportOptions& options) {
   ImportedStep step;
+  ALPA_TRY(step.hlo, RunInChild(options.source, [&] { return ReadAndClean(bytes, options); }));
+  ALPA_TRY(const auto module, ReadBack(step.hlo, options.source));
   ALPA_TRY(step.module, BuildIr(*module, options.source));
-  step.hlo = module->ToProto().SerializeAsString();
   return step;
 }
 

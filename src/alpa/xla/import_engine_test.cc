@@ -227,6 +227,35 @@ TEST(ImportErrors, UnknownOpIsNamedWithItsLine) {
               Code::kUnsupported, {"foo", "line 3"});
 }
 
+TEST(ImportErrors, SymbolicShapeInBytecode) {
+  auto bytes = ReadFile(kModels / "bad/symbolic_batch.mlirbc");
+  ASSERT_TRUE(bytes.ok());
+  ExpectError(Import(*bytes), Code::kInvalidInput, {"test.mlir", "dynamic shape"});
+}
+
+TEST(ImportErrors, CrashOfTheReader) {
+  auto bytes = ReadFile(kModels / "bad/recursion.mlir");
+  ASSERT_TRUE(bytes.ok());
+  ExpectError(Import(*bytes), Code::kInvalidInput, {"test.mlir", "crashed", "signal 11", "calls itself"});
+}
+
+TEST(ImportErrors, DonationsThatCannotBe) {
+  auto range = ReadFile(kModels / "bad/alias_range.mlir");
+  auto twice = ReadFile(kModels / "bad/alias_twice.mlir");
+  ASSERT_TRUE(range.ok() && twice.ok());
+  ExpectError(Import(*range), Code::kInvalidInput,
+              {"test.mlir", "donated to output 7", "does not exist", "f32[4], f32[]"});
+  ExpectError(Import(*twice), Code::kInvalidInput, {"test.mlir", "inputs 0 and 1 are both donated to output 0"});
+  ExpectError(Import("HloModule m, input_output_alias={ {3}: (0, {}, may-alias) }\n"
+                     "ENTRY main { w = f32[2] parameter(0)\n ROOT s = f32[2] add(w, w) }"),
+              Code::kInvalidInput, {"test.mlir"});
+}
+
+TEST(ImportErrors, HloThatItsVerifierRefuses) {
+  ExpectError(Import("HloModule m\nENTRY main { w = f32[2] parameter(0)\n ROOT s = f32[3] add(w, w) }"),
+              Code::kInvalidInput, {"test.mlir", "f32[3]"});
+}
+
 TEST(ImportErrors, OpThatCannotRunIsNamedWithItsLine) {
   ExpectError(Import("HloModule m\nENTRY main {\n t = token[] after-all()\n"
                      " ROOT i = (f32[2], token[]) infeed(t), metadata={source_file=\"model.py\" source_line=12}\n}"),

@@ -24,6 +24,20 @@ std::filesystem::path FindLibrary() {
   return program.parent_path() / kLibrary;
 }
 
+// Settings that XLA reads when it loads; what the user has set stays.
+void SetEnvironment() {
+  // Its start-up chatter.
+  ::setenv("TF_CPP_MIN_LOG_LEVEL", "2", /*overwrite=*/0);
+  ::setenv("TF_ENABLE_ONEDNN_OPTS", "0", /*overwrite=*/0);
+  // Its fusions for the YNNPACK kernels make convolutions slower (1.4x on a wide ResNet) and less accurate, and win
+  // nothing on matrix products.
+  constexpr const char* kYnnFusion = "--xla_cpu_experimental_ynn_fusion_type";
+  const char* given = std::getenv("XLA_FLAGS");
+  const std::string flags = given == nullptr ? "" : given;
+  if (flags.find(kYnnFusion) == std::string::npos)
+    ::setenv("XLA_FLAGS", fmt::format("{} {}=", flags, kYnnFusion).c_str(), 1);
+}
+
 Result<Engine*> Open() {
   const std::filesystem::path library = FindLibrary();
   std::error_code ec;
@@ -31,9 +45,7 @@ Result<Engine*> Open() {
     return Error{Code::kEnvironment, fmt::format("the XLA engine {} is missing", library.string()),
                  "build it with ./dev build, or set ALPA_XLA_LIBRARY"};
   }
-  // XLA logs its start-up chatter unless told otherwise before it loads.
-  ::setenv("TF_CPP_MIN_LOG_LEVEL", "2", /*overwrite=*/0);
-  ::setenv("TF_ENABLE_ONEDNN_OPTS", "0", /*overwrite=*/0);
+  SetEnvironment();
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     return Error{Code::kEnvironment, fmt::format("the XLA engine does not load: {}", ::dlerror()),

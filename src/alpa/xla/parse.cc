@@ -9,6 +9,7 @@
 #include "alpa/base/file.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
+#include "xla/service/hlo_verifier.h"
 
 namespace xla {
 // Declared here because its header needs generated MLIR headers that the wheel does not ship.
@@ -20,6 +21,8 @@ namespace alpa::xla {
 namespace {
 
 enum class Form { kMlirText, kMlirBytecode, kHloText, kHloProto };
+
+constexpr const char* kConcreteShapes = "export the step with concrete shapes (no symbolic dimensions)";
 
 constexpr std::string_view kBytecodeMagic = "ML\xefR";
 
@@ -58,10 +61,29 @@ std::string LineOf(std::string_view text, long number) {
   return line.size() > kWidth ? std::string(line.substr(0, kWidth)) + " ..." : std::string(line);
 }
 
+// What XLA says, on one line and without its own places; donations in words.
+std::string Plain(const absl::Status& status) {
+  const std::string message(status.message().substr(0, status.message().find('\n')));
+  static const std::regex kNoOutput(R"(Trying to set up alias at \{(\d+)\} which is an invalid index for shape (.*))");
+  static const std::regex kTwice(
+      R"(Trying to set up output alias for param (\d+) at .* output index \{(\d*)\} is already aliased with param (\d+).*)");
+  std::smatch match;
+  if (std::regex_search(message, match, kNoOutput)) {
+    return fmt::format("an input is donated to output {}, which does not exist: the outputs are {}", match[1].str(),
+                       match[2].str());
+  }
+  if (std::regex_search(message, match, kTwice)) {
+    const std::string output = match[2].length() == 0 ? "0" : match[2].str();
+    return fmt::format("inputs {} and {} are both donated to output {}", match[3].str(), match[1].str(), output);
+  }
+  static const std::regex kCheck(R"((INTERNAL: )?RET_CHECK failure \([^ ]*\) )");
+  return std::regex_replace(message, kCheck, "");
+}
+
 // What the MLIR parser says, without its noise, with the place in the text and the line there.
 std::string Diagnostic(const absl::Status& status, std::string_view bytes, Form form) {
   // The first line says it; behind it come notes and a dump of the op.
-  std::string message(status.message().substr(0, status.message().find('\n')));
+  std::string message = Plain(status);
   static const std::regex kPlace(R"(^[^ :]*:(\d+):(\d+): (?:error: )?)");
   std::smatch place;
   std::string excerpt;
@@ -85,6 +107,13 @@ Error MlirError(const absl::Status& status, std::string_view bytes, const std::s
   if (form == Form::kMlirText && !mentions("module") && !mentions("func")) {
     return {Code::kInvalidInput, fmt::format("{}: this is not StableHLO", source), hint};
   }
+  // Shapes with symbolic dimensions come as ops that compute them.
+  if (has("can't be translated") && (has("dynamic_") || has("get_dimension_size") || has("shape_assertion"))) {
+    return {Code::kInvalidInput, fmt::format("{}: has a dynamic shape: {}", source, text), kConcreteShapes};
+  }
+  if (has("can't be translated")) {
+    return {Code::kUnsupported, fmt::format("{}: has an op that XLA does not take: {}", source, text), ""};
+  }
   if (has("unregistered") || has("dialect") || has("is unknown") || has("legaliz") || has("unsupported op")) {
     return {Code::kUnsupported, fmt::format("{}: has an op that is not StableHLO: {}", source, text),
             "export the step with jax.export or lowered.as_text(), without ops of other dialects"};
@@ -104,7 +133,7 @@ Result<::xla::HloModuleProto> ParseMlir(std::string_view bytes, const std::strin
   const absl::Status status = ::xla::ParseMlirModuleStringAndConvertToXlaComputation(
       absl::string_view(bytes.data(), bytes.size()), computation, /*use_tuple_args=*/false, /*return_tuple=*/false);
   if (!status.ok()) return MlirError(status, bytes, source, form);
-  return computation.proto();
+  return std::move(*computation.mutable_proto());
 }
 
 Result<::xla::HloModuleProto> ParseHloProto(std::string_view bytes, const std::string& source) {
@@ -120,34 +149,45 @@ Result<::xla::HloModuleProto> ParseHloProto(std::string_view bytes, const std::s
                "expected StableHLO text or bytecode (jax.export), or HLO text or proto"};
 }
 
+bool IsDynamic(const ::xla::ShapeProto& shape) {
+  return std::any_of(shape.is_dynamic_dimension().begin(), shape.is_dynamic_dimension().end(),
+                     [](bool d) { return d; }) ||
+         std::any_of(shape.dimensions().begin(), shape.dimensions().end(), [](int64_t d) { return d < 0; }) ||
+         std::any_of(shape.tuple_shapes().begin(), shape.tuple_shapes().end(), IsDynamic);
+}
+
 bool HasDynamicShape(const ::xla::HloModuleProto& proto, std::string* where) {
   for (const auto& computation : proto.computations()) {
     for (const auto& instruction : computation.instructions()) {
-      const auto& shape = instruction.shape();
-      bool dynamic = std::any_of(shape.is_dynamic_dimension().begin(), shape.is_dynamic_dimension().end(),
-                                 [](bool d) { return d; });
-      dynamic =
-          dynamic || std::any_of(shape.dimensions().begin(), shape.dimensions().end(), [](int64_t d) { return d < 0; });
-      if (dynamic) {
-        *where = fmt::format("{} '{}'", instruction.opcode(), instruction.name());
-        return true;
-      }
+      if (!IsDynamic(instruction.shape())) continue;
+      *where = fmt::format("{} '{}'", instruction.opcode(), instruction.name());
+      return true;
     }
   }
   return false;
 }
 
+Error InvalidHlo(const absl::Status& status, const std::string& source) {
+  return {Code::kInvalidInput, fmt::format("{}: not a valid program: {}", source, Plain(status)), ""};
+}
+
 Result<std::unique_ptr<::xla::HloModule>> FromProto(const ::xla::HloModuleProto& proto, const std::string& source) {
   std::string where;
   if (HasDynamicShape(proto, &where)) {
-    return Error{Code::kInvalidInput, fmt::format("{}: {} has a dynamic shape", source, where),
-                 "export the step with concrete shapes (no symbolic dimensions)"};
+    return Error{Code::kInvalidInput, fmt::format("{}: {} has a dynamic shape", source, where), kConcreteShapes};
   }
   auto config = ::xla::HloModule::CreateModuleConfigFromProto(proto, ::xla::DebugOptions());
-  if (!config.ok()) return FromStatus(config.status(), Code::kInvalidInput, source);
+  if (!config.ok()) return InvalidHlo(config.status(), source);
   auto module = ::xla::HloModule::CreateFromProto(proto, *config);
-  if (!module.ok()) return FromStatus(module.status(), Code::kInvalidInput, source);
+  if (!module.ok()) return InvalidHlo(module.status(), source);
   return std::move(*module);
+}
+
+Result<std::unique_ptr<::xla::HloModule>> Verified(const ::xla::HloModuleProto& proto, const std::string& source) {
+  ALPA_TRY(auto module, FromProto(proto, source));
+  ::xla::HloVerifier verifier(/*layout_sensitive=*/false, /*allow_mixed_precision=*/true);
+  if (const auto status = verifier.Run(module.get()).status(); !status.ok()) return InvalidHlo(status, source);
+  return module;
 }
 
 }  // namespace
@@ -169,19 +209,25 @@ Result<std::unique_ptr<::xla::HloModule>> ParseModule(std::string_view bytes, co
     case Form::kMlirText:
     case Form::kMlirBytecode: {
       ALPA_TRY(const ::xla::HloModuleProto proto, ParseMlir(bytes, source, form));
-      return FromProto(proto, source);
+      return Verified(proto, source);
     }
     case Form::kHloText: {
       auto module = ::xla::ParseAndReturnUnverifiedModule(absl::string_view(bytes.data(), bytes.size()));
       if (!module.ok()) return FromStatus(module.status(), Code::kInvalidInput, source + ": not valid HLO text");
-      return FromProto((*module)->ToProto(), source);
+      return Verified((*module)->ToProto(), source);
     }
     case Form::kHloProto: {
       ALPA_TRY(const ::xla::HloModuleProto proto, ParseHloProto(bytes, source));
-      return FromProto(proto, source);
+      return Verified(proto, source);
     }
   }
   ALPA_CHECK(false);
+}
+
+Result<std::unique_ptr<::xla::HloModule>> ReadBack(const std::string& hlo, const std::string& source) {
+  ::xla::HloModuleProto proto;
+  ALPA_CHECK(proto.ParseFromString(hlo));
+  return FromProto(proto, source);
 }
 
 }  // namespace alpa::xla
