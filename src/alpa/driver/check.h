@@ -61,7 +61,8 @@ class GoldenCheck {
 Result<std::vector<ir::HostTensor>> OutputsToHost(const ir::StepSignature& signature, const runtime::Trainer& trainer,
                                                   const runtime::StepResult& result);
 
-// `tensor` with each element, if it is a float, moved to the next number up or down, as `seed` says.
-void NudgeLastBit(ir::HostTensor& tensor, uint64_t seed);
+// Changes each float of `tensor` that is not zero by as much as rounding may, at random: up to 32 units in the last
+// place of f32 and f64, one of bf16 and f16.
+void NudgeLastBits(ir::HostTensor& tensor, uint64_t seed);
 
 }  // namespace alpa::driver

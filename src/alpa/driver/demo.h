@@ -13,7 +13,7 @@ namespace alpa::driver {
 struct DemoOptions {
   std::vector<std::filesystem::path> data;  // empty: the texts of the checkout
   int64_t devices = 8;
-  int64_t steps = 300;
+  int64_t steps = 200;
   std::filesystem::path out = "build/demo";  // loss.svg goes here
   std::string prompt = "The ";
 };
