@@ -173,7 +173,11 @@ class Builder {
     const bool entry = computation->IsEntryComputation();
     for (const HloInstruction* parameter : computation->parameter_instructions()) {
       if (entry && !parameter->shape().IsArray()) {
-        return Unsupported(parameter, "a tuple as input of the step");
+        return Error{Code::kUnsupported,
+                     fmt::format("{}: input {} of the step is a {}: {}", source_, parameter->parameter_number(),
+                                 parameter->shape().IsTuple() ? "tuple" : "token",
+                                 ::xla::ShapeUtil::HumanString(parameter->shape())),
+                     "inputs must be arrays; jax.export flattens tuples by itself"};
       }
       ALPA_RETURN_IF_ERROR(AddOp(parameter));
       for (const ir::ValueId v : leaves_.at(parameter)) out_.inputs.push_back(v);

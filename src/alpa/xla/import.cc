@@ -12,6 +12,10 @@
 namespace alpa::xla {
 namespace {
 
+// Sound files take some 2 s for each megabyte of bytecode.
+constexpr int64_t kReadSeconds = 15;
+constexpr int64_t kReadSecondsPerMegabyte = 30;
+
 Status InlineAndClean(::xla::HloModule& module, const std::string& source) {
   ::xla::HloPassPipeline pipeline("clean");
   pipeline.AddPass<::xla::CallInliner>();
@@ -25,15 +29,20 @@ Status InlineAndClean(::xla::HloModule& module, const std::string& source) {
 
 // All that happens to bytes which may be damaged: the cleaned step as a serialized proto that is known to be readable.
 Result<std::string> ReadAndClean(std::string_view bytes, const ImportOptions& options) {
+  // Bytecode whose attributes refer to each other in a circle takes MLIR exponential time.
+  LimitTime(kReadSeconds + kReadSecondsPerMegabyte * static_cast<int64_t>(bytes.size() >> 20));
   ALPA_TRY(const auto module, ParseModule(bytes, options.source));
+  LimitTime(0);
   ALPA_RETURN_IF_ERROR(InlineAndClean(*module, options.source));
   ALPA_TRY(const int unrolled, UnrollLoops(*module, options.max_unrolled_ops));
   if (unrolled > 0) ALPA_RETURN_IF_ERROR(InlineAndClean(*module, options.source));
-  ALPA_RETURN_IF_ERROR(BuildIr(*module, options.source));  // will not fail or crash when it is repeated outside
   std::string hlo;
   if (!module->ToProto().SerializeToString(&hlo)) {
     return Error{Code::kUnsupported, options.source + ": is larger than 2 GiB as HLO", ""};
   }
+  // Once for trial: what works here neither fails nor crashes when it is repeated outside.
+  ALPA_TRY(const auto again, ReadBack(hlo, options.source));
+  ALPA_RETURN_IF_ERROR(BuildIr(*again, options.source));
   return hlo;
 }
 

@@ -68,8 +68,9 @@ class MemoryFile {
   int fd_;
 };
 
+// Exceptions end here as crashes: nothing may unwind into the copy of the caller.
 [[noreturn]] void Child(const std::function<Result<std::string>()>& work, const MemoryFile& out, const MemoryFile& log,
-                        pid_t parent) {
+                        pid_t parent) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
   const rlimit no_core = {0, 0};
@@ -116,6 +117,10 @@ Error Crashed(const std::string& source, int status, const MemoryFile& log) {
     return {Code::kEnvironment, fmt::format("{}: the process that reads it was killed", source),
             "it may have needed more memory than there is"};
   }
+  if (signal && WTERMSIG(status) == SIGXCPU) {
+    return {Code::kInvalidInput, fmt::format("{}: XLA's reader does not come to an end on it", source),
+            "the file is damaged"};
+  }
   const std::string how = signal ? fmt::format("signal {}, {}", WTERMSIG(status), ::strsignal(WTERMSIG(status)))
                                  : fmt::format("exit status {}", WEXITSTATUS(status));
   return {Code::kInvalidInput, fmt::format("{}: XLA's reader crashed on it: {}{}", source, how, LastWords(log)),
@@ -148,6 +153,16 @@ Result<std::string> RunInChild(const std::string& source, const std::function<Re
   if (header.ok != 0) return first;
   return Error{static_cast<Code>(header.code), std::move(first),
                out.Read(header.second, sizeof(header) + header.first)};
+}
+
+void LimitTime(int64_t seconds) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_CPU, &limit);
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  limit.rlim_cur = limit.rlim_max;
+  if (seconds > 0) limit.rlim_cur = std::min(limit.rlim_max, static_cast<rlim_t>(used.ru_utime.tv_sec + seconds));
+  ::setrlimit(RLIMIT_CPU, &limit);
 }
 
 }  // namespace alpa::xla

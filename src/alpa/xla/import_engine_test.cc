@@ -248,12 +248,12 @@ TEST(ImportErrors, DonationsThatCannotBe) {
   ExpectError(Import(*twice), Code::kInvalidInput, {"test.mlir", "inputs 0 and 1 are both donated to output 0"});
   ExpectError(Import("HloModule m, input_output_alias={ {3}: (0, {}, may-alias) }\n"
                      "ENTRY main { w = f32[2] parameter(0)\n ROOT s = f32[2] add(w, w) }"),
-              Code::kInvalidInput, {"test.mlir"});
+              Code::kInvalidInput, {"test.mlir", "donated to output 3, which does not exist"});
 }
 
 TEST(ImportErrors, HloThatItsVerifierRefuses) {
   ExpectError(Import("HloModule m\nENTRY main { w = f32[2] parameter(0)\n ROOT s = f32[3] add(w, w) }"),
-              Code::kInvalidInput, {"test.mlir", "f32[3]"});
+              Code::kInvalidInput, {"test.mlir", "f32[3]", "add(%w, %w)"});
 }
 
 TEST(ImportErrors, OpThatCannotRunIsNamedWithItsLine) {

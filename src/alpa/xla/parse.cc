@@ -7,7 +7,6 @@
 #include <regex>
 
 #include "alpa/base/file.h"
-#include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
 #include "xla/service/hlo_verifier.h"
 
@@ -62,8 +61,12 @@ std::string LineOf(std::string_view text, long number) {
 }
 
 // What XLA says, on one line and without its own places; donations in words.
-std::string Plain(const absl::Status& status) {
-  const std::string message(status.message().substr(0, status.message().find('\n')));
+std::string Plain(std::string_view text) {
+  std::string message(text.substr(0, text.find('\n')));
+  if (message.ends_with(':')) {  // what it is about is on the next line that is not empty
+    const size_t next = text.find_first_not_of(" \n", message.size());
+    if (next != std::string_view::npos) message += " " + std::string(text.substr(next, text.find('\n', next) - next));
+  }
   static const std::regex kNoOutput(R"(Trying to set up alias at \{(\d+)\} which is an invalid index for shape (.*))");
   static const std::regex kTwice(
       R"(Trying to set up output alias for param (\d+) at .* output index \{(\d*)\} is already aliased with param (\d+).*)");
@@ -76,14 +79,14 @@ std::string Plain(const absl::Status& status) {
     const std::string output = match[2].length() == 0 ? "0" : match[2].str();
     return fmt::format("inputs {} and {} are both donated to output {}", match[3].str(), match[1].str(), output);
   }
-  static const std::regex kCheck(R"((INTERNAL: )?RET_CHECK failure \([^ ]*\) )");
+  static const std::regex kCheck(R"((INTERNAL: )?RET_CHECK failure \([^ ]*\) |during context \[[^\]]*\]: )");
   return std::regex_replace(message, kCheck, "");
 }
 
 // What the MLIR parser says, without its noise, with the place in the text and the line there.
 std::string Diagnostic(const absl::Status& status, std::string_view bytes, Form form) {
   // The first line says it; behind it come notes and a dump of the op.
-  std::string message = Plain(status);
+  std::string message = Plain(status.message());
   static const std::regex kPlace(R"(^[^ :]*:(\d+):(\d+): (?:error: )?)");
   std::smatch place;
   std::string excerpt;
@@ -136,6 +139,21 @@ Result<::xla::HloModuleProto> ParseMlir(std::string_view bytes, const std::strin
   return std::move(*computation.mutable_proto());
 }
 
+// The parser of HLO text says "was parsing LINE:COLUMN: error: WHAT" and prints the line.
+Error HloTextError(const absl::Status& status, std::string_view bytes, const std::string& source) {
+  const std::string text(status.message());
+  static const std::regex kPlace(R"(was parsing (\d+):(\d+): error: ([^\n]*))");
+  std::smatch match;
+  if (!std::regex_search(text, match, kPlace)) {
+    return {Code::kInvalidInput, fmt::format("{}: not valid HLO text: {}", source, Plain(text)), ""};
+  }
+  const std::string line = LineOf(bytes, std::stol(match[1]));
+  return {Code::kInvalidInput,
+          fmt::format("{}: not valid HLO text: line {}, column {}: {}{}{}", source, match[1].str(), match[2].str(),
+                      Plain(match[3].str()), line.empty() ? "" : "\n    ", line),
+          ""};
+}
+
 Result<::xla::HloModuleProto> ParseHloProto(std::string_view bytes, const std::string& source) {
   ::xla::HloProto wrapped;
   if (wrapped.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
@@ -168,7 +186,7 @@ bool HasDynamicShape(const ::xla::HloModuleProto& proto, std::string* where) {
 }
 
 Error InvalidHlo(const absl::Status& status, const std::string& source) {
-  return {Code::kInvalidInput, fmt::format("{}: not a valid program: {}", source, Plain(status)), ""};
+  return {Code::kInvalidInput, fmt::format("{}: not a valid program: {}", source, Plain(status.message())), ""};
 }
 
 Result<std::unique_ptr<::xla::HloModule>> FromProto(const ::xla::HloModuleProto& proto, const std::string& source) {
@@ -213,7 +231,7 @@ Result<std::unique_ptr<::xla::HloModule>> ParseModule(std::string_view bytes, co
     }
     case Form::kHloText: {
       auto module = ::xla::ParseAndReturnUnverifiedModule(absl::string_view(bytes.data(), bytes.size()));
-      if (!module.ok()) return FromStatus(module.status(), Code::kInvalidInput, source + ": not valid HLO text");
+      if (!module.ok()) return HloTextError(module.status(), bytes, source);
       return Verified((*module)->ToProto(), source);
     }
     case Form::kHloProto: {
@@ -226,7 +244,10 @@ Result<std::unique_ptr<::xla::HloModule>> ParseModule(std::string_view bytes, co
 
 Result<std::unique_ptr<::xla::HloModule>> ReadBack(const std::string& hlo, const std::string& source) {
   ::xla::HloModuleProto proto;
-  ALPA_CHECK(proto.ParseFromString(hlo));
+  if (!proto.ParseFromString(hlo)) {
+    return Error{Code::kInvalidInput, fmt::format("{}: has names that are not UTF-8 text", source),
+                 "the file is damaged"};
+  }
   return FromProto(proto, source);
 }
 

@@ -19,7 +19,8 @@ namespace alpa::xla {
 // cannot represent. Damaged bytes may crash it (import_child.h).
 Result<std::unique_ptr<::xla::HloModule>> ParseModule(std::string_view bytes, const std::string& source);
 
-// The module in a proto that XLA wrote.
+// The module in a proto that XLA wrote for a module of ParseModule. kInvalidInput when names in it are not UTF-8 text,
+// which protobuf writes but does not read.
 Result<std::unique_ptr<::xla::HloModule>> ReadBack(const std::string& hlo, const std::string& source);
 
 }  // namespace alpa::xla
