@@ -240,6 +240,7 @@ def arguments():
     case("--stop-after nothing", ["--stop-after"], "inspect", MLP, "--stop-after", "lunch")
     case("--resume alone", ["--resume", "--checkpoint"], "run", MLP, "--resume")
     case("--checkpoint-every alone", ["--checkpoint-every", "--checkpoint"], "run", MLP, "--checkpoint-every", "1")
+    case("--check-report alone", ["--check-report", "--check"], "run", MLP, "--check-report", "r.json")
     case("--check and --data", ["--check", "--data"], "run", MLP, "--check", model("mlp_tiny_sgd.npz"), "--data", ".")
     case("demo -n 0", ["0"], "demo", "-n", "0", "--out", "demo", "--steps", "1",
          todo="0 is taken for 'not given'")

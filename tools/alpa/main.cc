@@ -60,6 +60,7 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
   command->add_option("--init", options->init, "first values: .npz, .safetensors, .json (init rules), or random:SEED");
   command->add_option("--seed", options->seed, "order of the data")->capture_default_str();
   command->add_option("--check", options->check, "start from the inputs in this .npz and compare with its outputs");
+  command->add_option("--check-report", options->check_report, "write what --check found as JSON");
   command->add_option("--tolerance", options->tolerance, "factor on the tolerances of --check")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

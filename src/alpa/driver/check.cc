@@ -94,16 +94,15 @@ Status GoldenCheck::AllowForRounding(runtime::Trainer& trainer, const runtime::I
     for (const double s : of_outputs) {
       runtime::TensorDifference& tensor = comparison_.tensors[row++];
       if (tensor.ok) continue;
-      tensor.tolerance = std::max(tensor.tolerance, kRoundingFactor * s);
-      tensor.ok = tensor.max_abs_diff <= tensor.tolerance;
-      if (tensor.ok) tensor.where += ", as rounding may";
+      tensor.allowance = kRoundingFactor * s;
+      tensor.ok = tensor.max_abs_diff <= tensor.limit();
     }
   }
   for (size_t k = 0; k < loss_spread.size(); ++k) {
     runtime::LossDifference& loss = comparison_.losses[k];
     if (loss.ok) continue;
-    loss.tolerance = std::max(loss.tolerance, kRoundingFactor * loss_spread[k]);
-    loss.ok = std::fabs(loss.actual - loss.expected) <= loss.tolerance;
+    loss.allowance = kRoundingFactor * loss_spread[k];
+    loss.ok = std::fabs(loss.actual - loss.expected) <= loss.limit();
   }
   return Ok();
 }

@@ -34,7 +34,9 @@ Status CheckOptions(const RunOptions& o) {
   }
   if (!o.check.empty() && o.resume)
     return Contradiction("--check starts from the beginning; it does not go together with --resume");
-  for (const auto& path : {o.save_plan, o.metrics, o.loss_curve}) {
+  if (!o.check_report.empty() && o.check.empty())
+    return Contradiction("--check-report needs --check GOLDEN.npz to report on");
+  for (const auto& path : {o.save_plan, o.check_report, o.metrics, o.loss_curve}) {
     if (!path.empty()) ALPA_RETURN_IF_ERROR(CheckWritable(path));
   }
   return Ok();
@@ -231,6 +233,9 @@ class Training {
     if (!check_->comparison().ok()) {
       const runtime::InputProvider initial = [this](int32_t input) { return initial_->Value(input); };
       ALPA_RETURN_IF_ERROR(check_->AllowForRounding(*trainer_, initial, last_batch_.pointers()));
+    }
+    if (!options_.check_report.empty()) {
+      ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.check_report, runtime::ToJson(check_->comparison())));
     }
     fmt::print("{}", check_->Table(!options_.quiet));
     return runtime::Verdict(check_->comparison());

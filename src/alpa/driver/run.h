@@ -19,13 +19,14 @@ struct RunOptions {
   std::filesystem::path save_plan;
   int64_t steps = 0;  // 0: those the golden file holds, or 10
   std::vector<std::filesystem::path> data;
-  std::string init;                  // FILE or random:SEED; empty: the sidecar's rules, else random:0
-  uint64_t seed = 0;                 // order of the data
-  std::filesystem::path check;       // golden file
-  double tolerance = 1;              // factor on the tolerances of --check
-  std::filesystem::path checkpoint;  // folder
-  int64_t checkpoint_every = 0;      // steps; 0: at the end only
-  int keep = 3;                      // newest checkpoints to keep
+  std::string init;                    // FILE or random:SEED; empty: the sidecar's rules, else random:0
+  uint64_t seed = 0;                   // order of the data
+  std::filesystem::path check;         // golden file
+  std::filesystem::path check_report;  // what --check found, as JSON
+  double tolerance = 1;                // factor on the tolerances of --check
+  std::filesystem::path checkpoint;    // folder
+  int64_t checkpoint_every = 0;        // steps; 0: at the end only
+  int keep = 3;                        // newest checkpoints to keep
   bool resume = false;
   std::filesystem::path backend;     // PJRT plugin; empty: virtual CPU devices
   std::filesystem::path metrics;     // JSON lines

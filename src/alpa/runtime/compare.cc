@@ -158,7 +158,7 @@ bool Comparison::ok() const {
 Result<std::vector<TensorDifference>> CompareTensors(const std::vector<TensorPair>& pairs,
                                                      const CompareOptions& options) {
   std::vector<TensorDifference> out;
-  std::map<std::string, double> role_largest;
+  std::map<std::string, double> role_largest;  // of arrays
   for (const TensorPair& pair : pairs) {
     ALPA_RETURN_IF_ERROR(CheckShapes(pair));
     TensorDifference d;
@@ -166,7 +166,7 @@ Result<std::vector<TensorDifference>> CompareTensors(const std::vector<TensorPai
     d.role = pair.role;
     d.largest_value = LargestFinite(*pair.expected);
     double& largest = role_largest[pair.role];
-    largest = std::max(largest, d.largest_value);
+    if (pair.actual->shape().rank() > 0) largest = std::max(largest, d.largest_value);
     out.push_back(std::move(d));
   }
   for (size_t i = 0; i < pairs.size(); ++i) {
@@ -174,7 +174,8 @@ Result<std::vector<TensorDifference>> CompareTensors(const std::vector<TensorPai
     const Worst worst = Compare(*pairs[i].actual, *pairs[i].expected);
     d.max_abs_diff = worst.difference;
     d.where = worst.where;
-    d.tolerance = ToleranceOf(pairs[i].actual->shape().dtype, d.largest_value, role_largest[d.role], options);
+    const double largest_of_role = std::max(d.largest_value, role_largest[d.role]);
+    d.tolerance = ToleranceOf(pairs[i].actual->shape().dtype, d.largest_value, largest_of_role, options);
     d.ok = d.max_abs_diff <= d.tolerance;
   }
   return out;

@@ -61,6 +61,16 @@ TEST(CompareTensors, ScalesWithTheLargestOfTheRole) {
   EXPECT_DOUBLE_EQ(tolerance_with("b"), 0);
 }
 
+TEST(CompareTensors, LetsNoScalarScaleTheArraysOfItsRole) {
+  const auto scale = F32({}, {65536});
+  const auto w = F32({2}, {1, 2});
+  const ExpectedTensor scale_expected = Whole(scale);
+  const ExpectedTensor w_expected = Whole(w);
+  const auto d = CompareTensors({{"scale", "a", &scale, &scale_expected}, {"w", "a", &w, &w_expected}}, {});
+  EXPECT_DOUBLE_EQ(d->at(0).tolerance, 65536 * 1.1e-4);
+  EXPECT_DOUBLE_EQ(d->at(1).tolerance, 2 * 1.1e-4);
+}
+
 TEST(CompareTensors, ComparesIntegersAndBooleansExactly) {
   EXPECT_TRUE(CompareOne(S32({2}, {1000000, 2}), Whole(S32({2}, {1000000, 2}))).ok);
   EXPECT_FALSE(CompareOne(S32({2}, {1000001, 2}), Whole(S32({2}, {1000000, 2}))).ok);
@@ -202,6 +212,45 @@ TEST(ComparisonText, CanBeShortButShowsAllFailures) {
   EXPECT_NE(ToString(c, 1).find("... and 2 more within tolerance"), std::string::npos) << ToString(c, 1);
   c.tensors[0].ok = false;
   EXPECT_NE(ToString(c, 1).find("BAD  w "), std::string::npos);
+}
+
+TEST(ComparisonText, SaysWhatTookTheAllowanceForRounding) {
+  Comparison c = Sample();
+  c.tensors[1].allowance = 4e-3;
+  c.tensors[1].ok = true;
+  EXPECT_NE(ToString(c).find("2.000e-03  4.000e-03  element 0, as rounding may\n"), std::string::npos) << ToString(c);
+}
+
+TEST(ComparisonText, IsAlsoThereForPrograms) {
+  Comparison c = Sample();
+  c.tensors.resize(1);
+  c.losses[0].expected = kNan;
+  EXPECT_EQ(ToJson(c), R"({
+ "ok": true,
+ "losses": [
+  {
+   "step": 1,
+   "actual": 2.5,
+   "expected": null,
+   "tolerance": 2.5e-05,
+   "allowance": 0.0,
+   "ok": true
+  }
+ ],
+ "tensors": [
+  {
+   "name": "w",
+   "role": "parameter",
+   "max_abs_diff": 1e-06,
+   "tolerance": 0.0001,
+   "allowance": 0.0,
+   "largest_value": 1.0,
+   "ok": true,
+   "where": "element 3"
+  }
+ ]
+}
+)");
 }
 
 TEST(Verdict, IsAnErrorThatNamesTheWorst) {

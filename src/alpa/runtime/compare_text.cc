@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "alpa/runtime/compare.h"
 
@@ -13,7 +15,7 @@ namespace {
 // How far a difference goes: 1 is just within tolerance.
 double Ratio(const TensorDifference& d) {
   if (d.max_abs_diff == 0) return 0;
-  return d.tolerance > 0 ? d.max_abs_diff / d.tolerance : std::numeric_limits<double>::infinity();
+  return d.limit() > 0 ? d.max_abs_diff / d.limit() : std::numeric_limits<double>::infinity();
 }
 
 // Worst first; ties in the order given.
@@ -28,11 +30,15 @@ std::vector<const TensorDifference*> Sorted(const std::vector<TensorDifference>&
 std::string LossLines(const std::vector<LossDifference>& losses) {
   std::string out;
   for (const LossDifference& d : losses) {
-    out +=
-        fmt::format("{:4} step {:<6} loss {:<12.7g} expected {:<12.7g} difference {:<9.2e} tolerance {:.2e}\n",
-                    d.ok ? "ok" : "BAD", d.step, d.actual, d.expected, std::fabs(d.actual - d.expected), d.tolerance);
+    out += fmt::format("{:4} step {:<6} loss {:<12.7g} expected {:<12.7g} difference {:<9.2e} tolerance {:.2e}\n",
+                       d.ok ? "ok" : "BAD", d.step, d.actual, d.expected, std::fabs(d.actual - d.expected), d.limit());
   }
   return out;
+}
+
+// Where it differs most, and whether that took the allowance.
+std::string Remark(const TensorDifference& d) {
+  return d.ok && d.max_abs_diff > d.tolerance ? d.where + ", as rounding may" : d.where;
 }
 
 std::string TensorLines(const std::vector<const TensorDifference*>& rows) {
@@ -46,7 +52,7 @@ std::string TensorLines(const std::vector<const TensorDifference*>& rows) {
                                 role_width, "largest", "difference", "tolerance", "where");
   for (const TensorDifference* d : rows) {
     out += fmt::format("{:4} {:<{}} {:<{}} {:>10.3e} {:>10.3e} {:>10.3e}  {}\n", d->ok ? "ok" : "BAD", d->name,
-                       name_width, d->role, role_width, d->largest_value, d->max_abs_diff, d->tolerance, d->where);
+                       name_width, d->role, role_width, d->largest_value, d->max_abs_diff, d->limit(), Remark(*d));
   }
   return out;
 }
@@ -67,8 +73,34 @@ std::string ToString(const Comparison& comparison, size_t max_rows) {
   if (hidden > 0) out += fmt::format("     ... and {} more within tolerance\n", hidden);
   out += fmt::format("{} of {} tensors within tolerance; the worst is '{}': it differs by {:.3e}, tolerance {:.3e}\n",
                      comparison.tensors.size() - failed, comparison.tensors.size(), worst.name, worst.max_abs_diff,
-                     worst.tolerance);
+                     worst.limit());
   return out;
+}
+
+std::string ToJson(const Comparison& comparison) {
+  using Json = nlohmann::ordered_json;
+  Json losses = Json::array();
+  for (const LossDifference& d : comparison.losses) {
+    losses.push_back({{"step", d.step},
+                      {"actual", d.actual},
+                      {"expected", d.expected},
+                      {"tolerance", d.tolerance},
+                      {"allowance", d.allowance},
+                      {"ok", d.ok}});
+  }
+  Json tensors = Json::array();
+  for (const TensorDifference& d : comparison.tensors) {
+    tensors.push_back({{"name", d.name},
+                       {"role", d.role},
+                       {"max_abs_diff", d.max_abs_diff},
+                       {"tolerance", d.tolerance},
+                       {"allowance", d.allowance},
+                       {"largest_value", d.largest_value},
+                       {"ok", d.ok},
+                       {"where", d.where}});
+  }
+  const Json out = {{"ok", comparison.ok()}, {"losses", std::move(losses)}, {"tensors", std::move(tensors)}};
+  return out.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 
 Status Verdict(const Comparison& comparison) {
@@ -81,7 +113,7 @@ Status Verdict(const Comparison& comparison) {
   if (tensors > 0) {
     const TensorDifference& worst = *Sorted(comparison.tensors).front();
     message += fmt::format("; worst: '{}' differs by {:.3e} ({}), tolerance {:.3e}", worst.name, worst.max_abs_diff,
-                           worst.where, worst.tolerance);
+                           worst.where, worst.limit());
   }
   return Error{Code::kOutOfTolerance, message, ""};
 }
