@@ -4,6 +4,7 @@
 #include <string>
 
 #include "alpa/base/result.h"
+#include "alpa/cluster/mesh.h"
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/run.h"
@@ -16,6 +17,8 @@ using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::RunOptions;
+
+const CLI::Range kDeviceCount(int64_t{1}, alpa::cluster::kMaxDevices);
 
 void AddModel(CLI::App* app, LoadOptions* load) {
   app->add_option("MODEL", load->model, "training step: StableHLO text or bytecode, HLO text or proto, also .gz")
@@ -50,8 +53,9 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
       "  alpa run step.mlirbc --devices 8 --steps 100 --data corpus/ --checkpoint ckpt\n"
       "  alpa run step.mlirbc --devices 4 --check golden.npz");
   AddModel(command, &options->load);
-  command->add_option("-n,--devices", options->devices, "devices (virtual CPU devices of this process)")
-      ->capture_default_str();
+  command
+      ->add_option("-n,--devices", options->devices, "virtual CPU devices of this process (default: 1, or the plan's)")
+      ->check(kDeviceCount);
   command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
   command->add_option("--save-plan", options->save_plan, "write the plan here");
   command->add_option("--steps", options->steps, "steps to train (default: 10, or those that --check needs)")
@@ -83,7 +87,7 @@ void AddDemo(CLI::App& app, DemoOptions* options) {
   CLI::App* command = app.add_subcommand("demo", "train a small byte-level GPT on text, and let it write");
   command->footer("example: alpa demo --data my_texts/ --steps 200");
   command->add_option("--data", options->data, "text files or folders (default: the texts of this checkout)");
-  command->add_option("-n,--devices", options->devices, "virtual devices")->capture_default_str();
+  command->add_option("-n,--devices", options->devices, "virtual devices")->check(kDeviceCount)->capture_default_str();
   command->add_option("--steps", options->steps, "steps to train")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--out", options->out, "folder for the loss curve")->capture_default_str();
   command->add_option("--prompt", options->prompt, "text the model goes on from")->capture_default_str();

@@ -42,6 +42,14 @@ std::vector<std::string> DataPaths(const DemoOptions& options, const std::filesy
   return paths;
 }
 
+// Makes the folder for the loss curve, so that trouble with it shows before the training.
+Status MakeOutFolder(const std::filesystem::path& out) {
+  std::error_code ec;
+  std::filesystem::create_directories(out, ec);
+  if (ec) return Error{Code::kIo, fmt::format("{}: cannot make the folder: {}", out.string(), ec.message()), ""};
+  return CheckWritable(out / "loss.svg");
+}
+
 // What a terminal can show of bytes that a model has written.
 std::string Printable(const std::string& bytes) {
   std::string out;
@@ -110,10 +118,6 @@ Result<RunRecord> Train(const Setup& setup, const Session& session, int64_t step
 }
 
 Status DrawCurve(const DemoOptions& options, const RunRecord& record) {
-  std::error_code ec;
-  std::filesystem::create_directories(options.out, ec);
-  if (ec)
-    return Error{Code::kIo, fmt::format("{}: cannot make the folder: {}", options.out.string(), ec.message()), ""};
   std::vector<double> steps;
   for (size_t k = 1; k <= record.losses.size(); ++k) steps.push_back(static_cast<double>(k));
   report::LossCurveOptions curve;
@@ -163,6 +167,7 @@ Status CompareWithOneDevice(const Setup& setup, const DemoOptions& options, cons
 }  // namespace
 
 Status Demo(const DemoOptions& options) {
+  ALPA_RETURN_IF_ERROR(MakeOutFolder(options.out));
   Setup setup;
   ALPA_TRY(setup.root, FindCheckout());
   setup.data = DataPaths(options, setup.root);

@@ -47,21 +47,25 @@ class Metrics {
  public:
   static Result<Metrics> Open(const std::filesystem::path& path, bool append) {
     Metrics metrics;
+    metrics.path_ = path;
     if (path.empty()) return metrics;
     metrics.out_ = std::make_unique<std::ofstream>(path, append ? std::ios::app : std::ios::trunc);
     if (!*metrics.out_) return Error{Code::kIo, fmt::format("{}: cannot be written", path.string()), ""};
     return metrics;
   }
-  void Write(int64_t step, const std::optional<double>& loss, Seconds wall, double per_second,
-             const std::string& unit) {
-    if (out_ == nullptr) return;
+  Status Write(int64_t step, const std::optional<double>& loss, Seconds wall, double per_second,
+               const std::string& unit) {
+    if (out_ == nullptr) return Ok();
     const std::string value = loss.has_value() && std::isfinite(*loss) ? fmt::format("{}", *loss) : "null";
     *out_ << fmt::format("{{\"step\": {}, \"loss\": {}, \"seconds\": {}, \"{}_per_second\": {:.1f}}}\n", step, value,
                          wall.value, unit, per_second)
           << std::flush;
+    if (!*out_) return Error{Code::kIo, fmt::format("{}: cannot be written (disk full?)", path_.string()), ""};
+    return Ok();
   }
 
  private:
+  std::filesystem::path path_;
   std::unique_ptr<std::ofstream> out_;
 };
 
@@ -174,8 +178,9 @@ class Training {
       ALPA_TRY(const runtime::StepResult result, trainer_->Step(batch.pointers()));
       ALPA_RETURN_IF_ERROR(AfterStep(step, result, progress));
       last_batch_ = std::move(batch);
-      metrics.Write(step, result.loss, result.wall, static_cast<double>(throughput.per_step) / result.wall.value,
-                    throughput.unit);
+      ALPA_RETURN_IF_ERROR(metrics.Write(step, result.loss, result.wall,
+                                         static_cast<double>(throughput.per_step) / result.wall.value,
+                                         throughput.unit));
       const bool due = options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0;
       if (!options_.checkpoint.empty() && (due || step == LastStep())) ALPA_RETURN_IF_ERROR(Save(step, *prefetcher));
     }
@@ -238,6 +243,11 @@ class Training {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.check_report, runtime::ToJson(check_->comparison())));
     }
     fmt::print("{}", check_->Table(!options_.quiet));
+    if (check_->allowed_for_rounding() > 0) {
+      fmt::print(
+          "{} of them only because the step itself changes that much when its parameters change in their last bits\n",
+          check_->allowed_for_rounding());
+    }
     return runtime::Verdict(check_->comparison());
   }
 

@@ -19,7 +19,9 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
     return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
   }
   auto plan = plan::FromJson(*text);
-  if (!plan.ok()) return Error{plan.error().code, options.plan + ": " + plan.error().message, plan.error().hint};
+  auto in_file = [&](const Error& e) { return Error{e.code, options.plan + ": " + e.message, e.hint}; };
+  if (!plan.ok()) return in_file(plan.error());
+  if (const Status fits = plan::Verify(*plan, module); !fits.ok()) return in_file(fits.error());
   if (options.devices != 0 && options.devices != plan->mesh.size()) {
     return Error{
         Code::kMismatch,

@@ -145,8 +145,17 @@ Evidence::Evidence(const ir::Module& module, std::vector<bool> may_be_state)
     if (!carries.empty() && carries[0].distance > 0) has_update[static_cast<size_t>(carries[0].input)] = true;
     carries_.push_back(std::move(carries));
   }
-  for (auto& carries : carries_) {
-    std::erase_if(carries, [&](const Carry& c) { return c.distance == 0 && has_update[static_cast<size_t>(c.input)]; });
+  // "Previous weights": an output that is an input unchanged may be the next value of another one that has no update.
+  auto waits_for = [&](int o, int input) {
+    for (int i = 0; i < inputs(); ++i) {
+      if (i != input && Possible(i, o) && !has_update[static_cast<size_t>(i)]) return true;
+    }
+    return false;
+  };
+  for (size_t o = 0; o < carries_.size(); ++o) {
+    std::erase_if(carries_[o], [&](const Carry& c) {
+      return c.distance == 0 && has_update[static_cast<size_t>(c.input)] && waits_for(static_cast<int>(o), c.input);
+    });
   }
 }
 

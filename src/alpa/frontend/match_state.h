@@ -20,7 +20,8 @@ namespace alpa::frontend {
 //   first
 //                                                   served, so an alias is evidence and no proof
 //   i is state (batch) by its name           +0.5 (-2)
-// An output that *is* another input counts as carried from it only when that input has no proper update of its own.
+// An output that *is* an input counts as carried from it unless that input has a proper update of its own and another
+// input of its shape has none.
 class Evidence {
  public:
   // `may_be_state` per input: whether it may be paired at all.

@@ -228,13 +228,23 @@ Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& mo
 }
 
 Status CheckCheckpointFolder(const fs::path& dir, const ir::Module& module) {
+  // Whether a file could be made in `folder`; an error speaks of the folder the user gave.
+  auto writable = [&](const fs::path& folder) -> Status {
+    const Status status = CheckWritable(folder / ".writable");
+    if (status.ok()) return status;
+    const std::string& reason = status.error().message;
+    return Error{
+        status.error().code,
+        fmt::format("{}: no checkpoint can be written there: {}", dir.string(), reason.substr(reason.rfind(": ") + 2)),
+        ""};
+  };
   std::error_code error;
   if (!fs::exists(dir, error)) {
     fs::path parent = fs::absolute(dir, error).parent_path();
     while (!parent.empty() && parent != parent.root_path() && !fs::exists(parent, error)) parent = parent.parent_path();
-    return CheckWritable(parent / ".writable");
+    return writable(parent);
   }
-  ALPA_RETURN_IF_ERROR(CheckWritable(dir / ".writable"));
+  ALPA_RETURN_IF_ERROR(writable(dir));
   ALPA_TRY(const std::vector<CheckpointEntry> entries, ListCheckpoints(dir));
   for (const CheckpointEntry& entry : entries) {
     const auto manifest = ReadManifest(entry.folder);

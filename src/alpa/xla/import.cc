@@ -16,6 +16,24 @@ namespace {
 constexpr int64_t kReadSeconds = 15;
 constexpr int64_t kReadSecondsPerMegabyte = 30;
 
+// Drops what an export says about shardings (of GSPMD and of Shardy): alpa decides about these. shard_map's calls,
+// which change what the step computes, stay.
+absl::Status DropShardings(::xla::HloModule& module) {
+  for (::xla::HloComputation* computation : module.computations()) {
+    for (::xla::HloInstruction* i : computation->MakeInstructionPostOrder()) {
+      i->clear_sharding();
+      const bool annotation = i->opcode() == ::xla::HloOpcode::kCustomCall && i->operand_count() == 1 &&
+                              i->shape() == i->operand(0)->shape() &&
+                              (i->custom_call_target() == "Sharding" || i->custom_call_target().find("xla.sdy.") == 0);
+      if (!annotation) continue;
+      if (absl::Status s = i->ReplaceAllUsesWith(i->mutable_operand(0)); !s.ok()) return s;
+      if (absl::Status s = computation->RemoveInstruction(i); !s.ok()) return s;
+    }
+  }
+  module.set_frontend_attributes(::xla::FrontendAttributes());
+  return absl::OkStatus();
+}
+
 Status InlineAndClean(::xla::HloModule& module, const std::string& source) {
   ::xla::HloPassPipeline pipeline("clean");
   pipeline.AddPass<::xla::CallInliner>();
@@ -33,6 +51,9 @@ Result<std::string> ReadAndClean(std::string_view bytes, const ImportOptions& op
   LimitTime(kReadSeconds + kReadSecondsPerMegabyte * static_cast<int64_t>(bytes.size() >> 20));
   ALPA_TRY(const auto module, ParseModule(bytes, options.source));
   LimitTime(0);
+  if (const absl::Status s = DropShardings(*module); !s.ok()) {
+    return FromStatus(s, Code::kUnsupported, options.source + ": its shardings cannot be dropped");
+  }
   ALPA_RETURN_IF_ERROR(InlineAndClean(*module, options.source));
   ALPA_TRY(const int unrolled, UnrollLoops(*module, options.max_unrolled_ops));
   if (unrolled > 0) ALPA_RETURN_IF_ERROR(InlineAndClean(*module, options.source));
