@@ -40,9 +40,6 @@ class GoldenCheck {
   Status AllowForRounding(runtime::Trainer& trainer, const runtime::InputProvider& initial,
                           const std::vector<xla::Array*>& batch);
 
-  // How many tensors are within tolerance only by that.
-  int allowed_for_rounding() const { return allowed_for_rounding_; }
-
   const runtime::Comparison& comparison() const { return comparison_; }
   // The table (all tensors, or the worst few) for the terminal.
   std::string Table(bool all_tensors) const;
@@ -57,7 +54,6 @@ class GoldenCheck {
   const ir::StepSignature& signature_;
   runtime::CompareOptions options_;
   runtime::Comparison comparison_;
-  int allowed_for_rounding_ = 0;
   std::map<int64_t, std::vector<ir::HostTensor>> outputs_;  // ours, by step, as long as the golden file has that step
 };
 
