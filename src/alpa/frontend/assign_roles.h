@@ -1,4 +1,4 @@
-// What each input and output of a step is for (DESIGN.md §3.1).
+// What each input and output of a step is for.
 #pragma once
 
 #include <optional>

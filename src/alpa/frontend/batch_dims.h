@@ -2,7 +2,7 @@
 //
 // Cut the batch into m equal blocks of examples. A value is then one of: the same for every block, itself cut into
 // blocks, a sum over the blocks, something that is only known when those sums are complete, or none of these. That is
-// sharding propagation over an axis of time (DESIGN.md §3.2), done for all m at once.
+// sharding propagation over an axis of time, done for all m at once.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Which part of the step each op belongs to (DESIGN.md §3.3).
+// Which part of the step each op belongs to.
 #pragma once
 
 #include <cstdint>

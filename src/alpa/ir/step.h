@@ -1,4 +1,4 @@
-// What the inputs and outputs of a training step are for (DESIGN.md §3.1).
+// What the inputs and outputs of a training step are for.
 #pragma once
 
 #include <cstdint>
