@@ -225,8 +225,7 @@ def arguments():
     case("--batch-dim 7", ["batch", "7"], "inspect", MLP, "--batch-dim", "7")
     case("-n 5", ["5", "64", "1, 2, 4, 8, 16, 32, 64"], "run", MLP, "-n", "5", "--save-plan", "p.json")
     for n in ["0", "-1", "513", "100000"]:
-        case(f"-n {n}", ["--devices", n, "512"], "run", MLP, f"--devices={n}",
-             todo="0 is taken for 'not given'" if n == "0" else None)
+        case(f"-n {n}", ["--devices", n, "512"], "run", MLP, f"--devices={n}")
     for n in ["abc", "1.5", "99999999999999999999", ""]:
         case(f"-n '{n}'", ["--devices"], "run", MLP, f"--devices={n}")
     case("--steps -3", ["--steps"], "run", MLP, "--steps=-3")
@@ -242,8 +241,7 @@ def arguments():
     case("--checkpoint-every alone", ["--checkpoint-every", "--checkpoint"], "run", MLP, "--checkpoint-every", "1")
     case("--check-report alone", ["--check-report", "--check"], "run", MLP, "--check-report", "r.json")
     case("--check and --data", ["--check", "--data"], "run", MLP, "--check", model("mlp_tiny_sgd.npz"), "--data", ".")
-    case("demo -n 0", ["0"], "demo", "-n", "0", "--out", "demo", "--steps", "1",
-         todo="0 is taken for 'not given'")
+    case("demo -n 0", ["0"], "demo", "-n", "0", "--out", "demo", "--steps", "1")
     case("demo --data missing", ["nowhere.txt"], "demo", "--data", "nowhere.txt", "--out", "demo", "--steps", "1",
          speaks=True)
 
@@ -302,10 +300,10 @@ def outputs():
             case(f"{option} is read-only", ["locked/out"], "run", MLP, option, "locked/out",
                  prepare=lambda folder: os.mkdir(os.path.join(folder, "locked"), 0o555))
         case(f"{option} on a full disk", ["/dev/full", "no space"], "run", MLP, option, "/dev/full", prepare=locked,
-             speaks=option == "--loss-curve", todo="lines that cannot be written are lost" if option == "--metrics" else None)
+             speaks=option == "--loss-curve")
     for where in ["file", "file/ck"]:
         case(f"--checkpoint {where}", [where], "run", MLP, "--steps", "1", "--checkpoint", where, "--metrics", "m.jsonl",
-             prepare=locked, todo="names file/.writable instead of file/ck" if where == "file/ck" else None)
+             prepare=locked)
     case("--dump-dir is a file", ["file"], "inspect", MLP, "--dump-dir", "file", prepare=locked)
     case("--dump-dir is nowhere", ["/proc/dump"], "inspect", MLP, "--dump-dir", "/proc/dump", prepare=locked)
     case("demo --out is a file", ["file"], "demo", "--steps", "1", "--out", "file", "-n", "1", prepare=locked,
@@ -339,14 +337,12 @@ def plans():
     case("plan is empty", ["p.json"], *run, prepare=put("p.json", ""))
     case("plan is other JSON", ["p.json"], *run, prepare=put("p.json", '{"a": 1}'))
     case("plan is truncated", ["p.json"], *run, prepare=saved(lambda t: t[:200]))
-    case("plan of another model", ["p.json"], *run, prepare=saved(of=model("mlp_b24.mlirbc")),
-         todo="does not name the file")
+    case("plan of another model", ["p.json"], *run, prepare=saved(of=model("mlp_b24.mlirbc")))
     case("plan for other devices", ["p.json", "2 devices", "4"], *run, "-n", "4", prepare=saved())
     case("plan with a bad layout", ["p.json", "teapot"], *run, prepare=saved(lambda t: t.replace("[x,]", "[teapot,]")))
     case("plan with a bad mesh", ["p.json"], *run, prepare=saved(lambda t: t.replace("   2\n", "   -2\n")))
     case("plan with a huge mesh", ["p.json"], *run, prepare=saved(lambda t: t.replace("   2\n", "   4294967296\n")))
-    case("plan with too few inputs", ["p.json"], *run, prepare=saved(lambda t: t.replace('  "[]",\n', "", 1)),
-         todo="does not name the file")
+    case("plan with too few inputs", ["p.json"], *run, prepare=saved(lambda t: t.replace('  "[]",\n', "", 1)))
     case("plan of a later version", ["p.json"], *run, prepare=saved(lambda t: t.replace('"alpa_plan": 1', '"alpa_plan": 99')))
 
 

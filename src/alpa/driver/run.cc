@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -61,7 +63,7 @@ class Metrics {
     *out_ << fmt::format("{{\"step\": {}, \"loss\": {}, \"seconds\": {}, \"{}_per_second\": {:.1f}}}\n", step, value,
                          wall.value, unit, per_second)
           << std::flush;
-    if (!*out_) return Error{Code::kIo, fmt::format("{}: cannot be written (disk full?)", path_.string()), ""};
+    if (!*out_) return Error{Code::kIo, fmt::format("{}: cannot write: {}", path_.string(), std::strerror(errno)), ""};
     return Ok();
   }
 
