@@ -4,7 +4,6 @@
 #include <string>
 
 #include "alpa/base/result.h"
-#include "alpa/cluster/mesh.h"
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/run.h"
@@ -18,7 +17,7 @@ using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::RunOptions;
 
-const CLI::Range kDeviceCount(int64_t{1}, alpa::cluster::kMaxDevices);
+const CLI::Range kDeviceCount(int64_t{1}, alpa::driver::kMostDevices);
 
 void AddModel(CLI::App* app, LoadOptions* load) {
   app->add_option("MODEL", load->model, "training step: StableHLO text or bytecode, HLO text or proto, also .gz")

@@ -78,12 +78,20 @@ Result<Session> Open(const Setup& setup, int64_t devices) {
   return OpenSession(*setup.engine, options, Gate({}));
 }
 
+Result<std::unique_ptr<runtime::DataSource>> OpenText(const Setup& setup, const Session& session) {
+  return runtime::OpenData(setup.data, session.module(), session.signature(), session.loaded.analysis.batch_dims(), {});
+}
+
+Status CheckData(const Setup& setup, const Session& session) {
+  ALPA_RETURN_IF_ERROR(OpenText(setup, session));
+  return Ok();
+}
+
 // Trains for `steps` steps from the first batch on.
 Result<RunRecord> Train(const Setup& setup, const Session& session, int64_t steps, const std::string& what, bool keep) {
   ALPA_TRY(const auto initial,
            runtime::OpenInitialValues(session.loaded.sidecar.string(), session.module(), session.signature()));
-  ALPA_TRY(auto data, runtime::OpenData(setup.data, session.module(), session.signature(),
-                                        session.loaded.analysis.batch_dims(), {}));
+  ALPA_TRY(auto data, OpenText(setup, session));
   fmt::print(stderr, "{}: compiling ...\n", what);
   ALPA_TRY(const auto trainer, CompileSession(
                                    session, [&](int32_t i) { return initial->Value(i); }, Gate({})));
@@ -167,12 +175,13 @@ Status CompareWithOneDevice(const Setup& setup, const DemoOptions& options, cons
 }  // namespace
 
 Status Demo(const DemoOptions& options) {
-  ALPA_RETURN_IF_ERROR(MakeOutFolder(options.out));
   Setup setup;
   ALPA_TRY(setup.root, FindCheckout());
   setup.data = DataPaths(options, setup.root);
   ALPA_TRY(setup.engine, xla::LoadEngine());
   ALPA_TRY(const Session session, Open(setup, options.devices));
+  ALPA_RETURN_IF_ERROR(CheckData(setup, session));
+  ALPA_RETURN_IF_ERROR(MakeOutFolder(options.out));
   int64_t parameters = 0;
   for (size_t i = 0; i < session.module().inputs.size(); ++i) {
     const bool parameter = session.signature().inputs[i].role == ir::InputRole::kParameter;

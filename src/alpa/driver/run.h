@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "alpa/base/result.h"
+#include "alpa/cluster/mesh.h"
 #include "alpa/driver/load_step.h"
 
 namespace alpa::driver {
+
+inline constexpr int64_t kMostDevices = cluster::kMaxDevices;  // that --devices takes
 
 struct RunOptions {
   LoadOptions load;
