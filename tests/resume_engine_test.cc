@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -64,6 +65,8 @@ struct Kind {
   const char* model;
   enum class Data { kFixed, kArrays, kText } data;
 };
+
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.model; }
 
 class Resume : public testing::TestWithParam<Kind> {
  protected:
