@@ -63,11 +63,13 @@ void NudgeLastBits(ir::HostTensor& tensor, uint64_t seed) {
   }
 }
 
-Status GoldenCheck::AllowForRounding(runtime::Trainer& trainer, const runtime::InputProvider& initial,
-                                     const std::vector<xla::Array*>& batch) {
-  std::map<int64_t, std::vector<double>> spread;  // by step and output
-  std::vector<double> loss_spread(comparison_.losses.size(), 0);
-  for (const auto& [step, outputs] : outputs_) spread[step].resize(outputs.size());
+Result<GoldenCheck::Spread> GoldenCheck::MeasureRounding(runtime::Trainer& trainer,
+                                                         const runtime::InputProvider& initial,
+                                                         const std::vector<xla::Array*>& batch) const {
+  Spread spread;
+  for (const auto& [step, outputs] : outputs_) spread.outputs[step].resize(outputs.size());
+  spread.losses.resize(comparison_.losses.size());
+  const int64_t last = std::max(outputs_.empty() ? 0 : outputs_.rbegin()->first, std::ssize(spread.losses));
   for (int run = 1; run <= kRoundingRuns; ++run) {
     ALPA_RETURN_IF_ERROR(trainer.SetState([&](int32_t input) -> Result<ir::HostTensor> {
       ALPA_TRY(ir::HostTensor value, initial(input));
@@ -75,33 +77,40 @@ Status GoldenCheck::AllowForRounding(runtime::Trainer& trainer, const runtime::I
       if (parameter) NudgeLastBits(value, static_cast<uint64_t>(run * 1000 + input));
       return value;
     }));
-    const int64_t last = std::max(outputs_.empty() ? 0 : outputs_.rbegin()->first, std::ssize(comparison_.losses));
     for (int64_t step = 1; step <= last; ++step) {
       ALPA_TRY(const runtime::StepResult result, trainer.Step(batch));
-      if (result.loss.has_value() && step <= std::ssize(loss_spread)) {
+      if (result.loss.has_value() && step <= std::ssize(spread.losses)) {
         const auto k = static_cast<size_t>(step - 1);
-        loss_spread[k] = std::max(loss_spread[k], std::fabs(*result.loss - comparison_.losses[k].actual));
+        spread.losses[k] = std::max(spread.losses[k], std::fabs(*result.loss - comparison_.losses[k].actual));
       }
-      if (outputs_.count(step) == 0) continue;
+      const auto ours = outputs_.find(step);
+      if (ours == outputs_.end()) continue;
       ALPA_TRY(const auto outputs, OutputsToHost(signature_, trainer, result));
+      std::vector<double>& of_step = spread.outputs[step];
       for (size_t o = 0; o < outputs.size(); ++o) {
-        spread[step][o] = std::max(spread[step][o], LargestDifference(outputs[o], outputs_[step][o]));
+        of_step[o] = std::max(of_step[o], LargestDifference(outputs[o], ours->second[o]));
       }
     }
   }
+  return spread;
+}
+
+Status GoldenCheck::AllowForRounding(runtime::Trainer& trainer, const runtime::InputProvider& initial,
+                                     const std::vector<xla::Array*>& batch) {
+  ALPA_TRY(const Spread spread, MeasureRounding(trainer, initial, batch));
   size_t row = 0;  // comparison_.tensors has all outputs of the first golden step, then of the next
-  for (const auto& [step, of_outputs] : spread) {
-    for (const double s : of_outputs) {
+  for (const auto& [step, of_step] : spread.outputs) {
+    for (const double s : of_step) {
       runtime::TensorDifference& tensor = comparison_.tensors[row++];
       if (tensor.ok) continue;
       tensor.allowance = kRoundingFactor * s;
       tensor.ok = tensor.max_abs_diff <= tensor.limit();
     }
   }
-  for (size_t k = 0; k < loss_spread.size(); ++k) {
+  for (size_t k = 0; k < spread.losses.size(); ++k) {
     runtime::LossDifference& loss = comparison_.losses[k];
     if (loss.ok) continue;
-    loss.allowance = kRoundingFactor * loss_spread[k];
+    loss.allowance = kRoundingFactor * spread.losses[k];
     loss.ok = std::fabs(loss.actual - loss.expected) <= loss.limit();
   }
   return Ok();

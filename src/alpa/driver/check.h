@@ -45,6 +45,14 @@ class GoldenCheck {
   std::string Table(bool all_tensors) const;
 
  private:
+  // How far this step moves when its parameters change in their last bits, at most.
+  struct Spread {
+    std::map<int64_t, std::vector<double>> outputs;  // by golden step and output
+    std::vector<double> losses;                      // as comparison_.losses
+  };
+  Result<Spread> MeasureRounding(runtime::Trainer& trainer, const runtime::InputProvider& initial,
+                                 const std::vector<xla::Array*>& batch) const;
+
   GoldenCheck(runtime::GoldenFile golden, const ir::Module& module, const ir::StepSignature& signature,
               runtime::CompareOptions options)
       : golden_(std::move(golden)), module_(module), signature_(signature), options_(options) {}

@@ -82,16 +82,11 @@ Result<std::unique_ptr<runtime::DataSource>> OpenText(const Setup& setup, const 
   return runtime::OpenData(setup.data, session.module(), session.signature(), session.loaded.analysis.batch_dims(), {});
 }
 
-Status CheckData(const Setup& setup, const Session& session) {
-  ALPA_RETURN_IF_ERROR(OpenText(setup, session));
-  return Ok();
-}
-
-// Trains for `steps` steps from the first batch on.
-Result<RunRecord> Train(const Setup& setup, const Session& session, int64_t steps, const std::string& what, bool keep) {
+// Trains for `steps` steps on `data`. `keep`: the parameters are wanted, too.
+Result<RunRecord> Train(const Session& session, std::unique_ptr<runtime::DataSource> data, int64_t steps,
+                        const std::string& what, bool keep) {
   ALPA_TRY(const auto initial,
            runtime::OpenInitialValues(session.loaded.sidecar.string(), session.module(), session.signature()));
-  ALPA_TRY(auto data, OpenText(setup, session));
   fmt::print(stderr, "{}: compiling ...\n", what);
   ALPA_TRY(const auto trainer, CompileSession(
                                    session, [&](int32_t i) { return initial->Value(i); }, Gate({})));
@@ -151,8 +146,9 @@ Status WriteText(const Setup& setup, const DemoOptions& options, const RunRecord
 // The same first steps on one device.
 Status CompareWithOneDevice(const Setup& setup, const DemoOptions& options, const RunRecord& many) {
   ALPA_TRY(const Session session, Open(setup, 1));
+  ALPA_TRY(auto data, OpenText(setup, session));
   const int64_t steps = std::min(options.steps, kComparedSteps);
-  ALPA_TRY(const RunRecord one, Train(setup, session, steps, "one device", /*keep=*/false));
+  ALPA_TRY(const RunRecord one, Train(session, std::move(data), steps, "one device", /*keep=*/false));
   double largest = 0;
   double value = 0;
   for (size_t o = 0; o < one.outputs.size(); ++o) {
@@ -180,7 +176,7 @@ Status Demo(const DemoOptions& options) {
   setup.data = DataPaths(options, setup.root);
   ALPA_TRY(setup.engine, xla::LoadEngine());
   ALPA_TRY(const Session session, Open(setup, options.devices));
-  ALPA_RETURN_IF_ERROR(CheckData(setup, session));
+  ALPA_TRY(auto data, OpenText(setup, session));
   ALPA_RETURN_IF_ERROR(MakeOutFolder(options.out));
   int64_t parameters = 0;
   for (size_t i = 0; i < session.module().inputs.size(); ++i) {
@@ -192,7 +188,7 @@ Status Demo(const DemoOptions& options) {
       "plan      data parallel: a batch of {} over {} virtual devices\n",
       static_cast<double>(parameters) / 1e6, session.loaded.analysis.batch.batch_size, options.devices);
   ALPA_TRY(const RunRecord record,
-           Train(setup, session, options.steps, fmt::format("{} devices", options.devices), /*keep=*/true));
+           Train(session, std::move(data), options.steps, fmt::format("{} devices", options.devices), /*keep=*/true));
   ALPA_RETURN_IF_ERROR(DrawCurve(options, record));
   fmt::print("loss      {:.2f} -> {:.2f} in {} steps, {:.0f} s; curve: {}\n", record.losses.front(),
              record.losses.back(), options.steps, record.seconds, (options.out / "loss.svg").string());

@@ -17,7 +17,8 @@ struct LoadOptions {
   std::filesystem::path model;
   std::optional<std::vector<int>> batch_args;  // --batch-args: these inputs are the batch
   std::optional<int> batch_dim;                // --batch-dim: where the batch lies in all of them
-  int64_t max_unrolled_ops = 100'000;          // --unroll: loops that would grow beyond this stay loops
+  int64_t max_unrolled_ops =
+      xla::ImportOptions{}.max_unrolled_ops;  // --unroll: loops that would grow beyond this stay loops
 };
 
 struct LoadedStep {

@@ -247,8 +247,8 @@ class Training {
     }
     fmt::print("{}", check_->Table(!options_.quiet));
     const auto& tensors = check_->comparison().tensors;
-    const auto allowed = std::count_if(tensors.begin(), tensors.end(),
-                                       [](const auto& t) { return t.ok && t.max_abs_diff > t.tolerance; });
+    const auto allowed =
+        std::count_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.took_allowance(); });
     if (allowed > 0) {
       fmt::print(
           "{} of them only because the step itself changes that much when its parameters change in their last bits\n",

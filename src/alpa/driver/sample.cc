@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "alpa/base/file.h"
+#include "alpa/runtime/permutation.h"
 
 namespace alpa::driver {
 namespace {
@@ -34,10 +35,7 @@ Status CheckShapes(const ir::Module& module, const std::string& name, const std:
 
 // SplitMix64: small, and the same everywhere.
 double NextUniform(uint64_t* state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
+  return static_cast<double>(runtime::Mix64(*state += 0x9e3779b97f4a7c15ULL) >> 11) * 0x1p-53;
 }
 
 }  // namespace

@@ -8,9 +8,15 @@
 namespace alpa::driver {
 namespace {
 
+constexpr const char* kDataParallel = "data-parallel";
+
+Error InFile(const std::string& file, const Error& error) {
+  return {error.code, file + ": " + error.message, error.hint};
+}
+
 Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& options) {
   const ir::Module& module = loaded.step.module;
-  if (options.plan == "data-parallel") {
+  if (options.plan == kDataParallel) {
     const int64_t devices = options.devices == 0 ? 1 : options.devices;
     return plan::MakeDataParallel(module, loaded.analysis.signature, loaded.analysis.batch_dims(), devices);
   }
@@ -19,16 +25,22 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
     return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
   }
   auto plan = plan::FromJson(*text);
-  auto in_file = [&](const Error& e) { return Error{e.code, options.plan + ": " + e.message, e.hint}; };
-  if (!plan.ok()) return in_file(plan.error());
-  if (const Status fits = plan::Verify(*plan, module); !fits.ok()) return in_file(fits.error());
-  if (options.devices != 0 && options.devices != plan->mesh.size()) {
+  if (!plan.ok()) return InFile(options.plan, plan.error());
+  return plan;
+}
+
+// That the plan fits the module, and the devices that were asked for.
+Status CheckPlan(const plan::Plan& plan, const ir::Module& module, const SessionOptions& options) {
+  if (const Status fits = plan::Verify(plan, module); !fits.ok()) {
+    return options.plan == kDataParallel ? fits.error() : InFile(options.plan, fits.error());
+  }
+  if (options.devices != 0 && options.devices != plan.mesh.size()) {
     return Error{
         Code::kMismatch,
-        fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan->mesh.size(), options.devices),
+        fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan.mesh.size(), options.devices),
         "leave --devices out, or make a plan for that many"};
   }
-  return plan;
+  return Ok();
 }
 
 Status CheckDevices(int64_t devices) {
@@ -49,7 +61,7 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
   ALPA_TRY(session.plan, gate.Run<plan::Plan>(
                              Phase::kPlan, [&] { return MakePlan(session.loaded, options); },
-                             [&](const plan::Plan& plan) { return plan::Verify(plan, session.module()); }, "json",
+                             [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
                              [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
   if (gate.Stops(Phase::kPlan)) return session;
   if (session.client == nullptr) {

@@ -50,6 +50,8 @@ struct TensorDifference {
   double allowance = 0;
 
   double limit() const { return std::max(tolerance, allowance); }
+  // Within its limit, but beyond its tolerance.
+  bool took_allowance() const { return ok && max_abs_diff > tolerance; }
   bool operator==(const TensorDifference&) const = default;
 };
 

@@ -37,9 +37,7 @@ std::string LossLines(const std::vector<LossDifference>& losses) {
 }
 
 // Where it differs most, and whether that took the allowance.
-std::string Remark(const TensorDifference& d) {
-  return d.ok && d.max_abs_diff > d.tolerance ? d.where + ", as rounding may" : d.where;
-}
+std::string Remark(const TensorDifference& d) { return d.took_allowance() ? d.where + ", as rounding may" : d.where; }
 
 std::string TensorLines(const std::vector<const TensorDifference*>& rows) {
   size_t name_width = 6;

@@ -9,15 +9,6 @@ namespace {
 
 constexpr int kRounds = 6;
 
-// The finalizer of splitmix64.
-uint64_t Mix64(uint64_t x) {
-  x ^= x >> 30;
-  x *= 0xbf58476d1ce4e5b9ULL;
-  x ^= x >> 27;
-  x *= 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
-
 }  // namespace
 
 Permutation::Permutation(int64_t size, uint64_t key)

@@ -5,6 +5,15 @@
 
 namespace alpa::runtime {
 
+// The finalizer of splitmix64: a bijection that scatters 64 bits.
+constexpr uint64_t Mix64(uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9ULL;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
 // A pseudo-random permutation of 0 .. size-1 chosen by `key`. Any element costs O(1) time and there is no state, so
 // that a position in an epoch can be resumed from its number alone. (A Feistel network on the smallest even number of
 // bits that holds `size`, walked until the result is in range; Black and Rogaway, CT-RSA 2002.)

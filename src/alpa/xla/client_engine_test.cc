@@ -3,25 +3,10 @@
 
 #include <numeric>
 
-#include "alpa/xla/engine.h"
+#include "alpa/xla/engine_test_support.h"
 
 namespace alpa::xla {
 namespace {
-
-Engine& TheEngine() {
-  static Engine* const kEngine = [] {
-    auto engine = LoadEngine();
-    EXPECT_TRUE(engine.ok()) << (engine.ok() ? "" : ToString(engine.error()));
-    return *engine;
-  }();
-  return *kEngine;
-}
-
-template <typename T>
-T Get(Result<T> result) {
-  EXPECT_TRUE(result.ok()) << (result.ok() ? "" : ToString(result.error()));
-  return std::move(result).value();
-}
 
 ir::HostTensor Numbers(std::vector<int64_t> dims) {
   ir::HostTensor t(ir::Shape{ir::DType::kF32, std::move(dims)});

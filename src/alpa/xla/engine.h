@@ -22,8 +22,8 @@
 namespace alpa::xla {
 
 struct ImportOptions {
-  std::string source;                    // file name, for messages
-  int64_t max_unrolled_ops = 1'000'000;  // loops whose unrolled body would pass this stay loops
+  std::string source;                  // file name, for messages
+  int64_t max_unrolled_ops = 100'000;  // loops whose unrolled body would pass this stay loops
 };
 
 // A training step, cleaned up: calls inlined, counted loops unrolled, dead and common code dropped.
@@ -95,8 +95,6 @@ class Engine {
   virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) = 0;
   // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi).
   virtual Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) = 0;
-  // Version of XLA, for reports.
-  virtual std::string version() const = 0;
 };
 
 // Opens the engine's shared library (once) and returns the engine, which lives as long as the process. kEnvironment

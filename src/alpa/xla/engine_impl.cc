@@ -33,8 +33,6 @@ class EngineImpl : public Engine {
     ALPA_TRY(std::shared_ptr<::xla::PjRtClient> client, OpenPlugin(plugin));
     return MakeClient(std::move(client));
   }
-
-  std::string version() const override { return "tensorflow-cpu 2.21.0"; }
 };
 
 }  // namespace

@@ -6,21 +6,12 @@
 #include <set>
 
 #include "alpa/base/file.h"
-#include "alpa/xla/engine.h"
+#include "alpa/xla/engine_test_support.h"
 
 namespace alpa::xla {
 namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(ALPA_SOURCE_DIR) / "tests/models";
-
-Engine& TheEngine() {
-  static Engine* const kEngine = [] {
-    auto engine = LoadEngine();
-    EXPECT_TRUE(engine.ok()) << (engine.ok() ? "" : ToString(engine.error()));
-    return *engine;
-  }();
-  return *kEngine;
-}
 
 Result<ImportedStep> Import(const std::string& text, int64_t max_unrolled_ops = 100'000) {
   return TheEngine().Import(text, {"test.mlir", max_unrolled_ops});

@@ -10,21 +10,12 @@
 #include <random>
 
 #include "alpa/base/file.h"
-#include "alpa/xla/engine.h"
+#include "alpa/xla/engine_test_support.h"
 
 namespace alpa::xla {
 namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(ALPA_SOURCE_DIR) / "tests/models";
-
-Engine& TheEngine() {
-  static Engine* const kEngine = [] {
-    auto engine = LoadEngine();
-    EXPECT_TRUE(engine.ok()) << (engine.ok() ? "" : ToString(engine.error()));
-    return *engine;
-  }();
-  return *kEngine;
-}
 
 struct Sample {
   std::string name;
