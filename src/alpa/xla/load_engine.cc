@@ -29,13 +29,6 @@ void SetEnvironment() {
   // Its start-up chatter.
   ::setenv("TF_CPP_MIN_LOG_LEVEL", "2", /*overwrite=*/0);
   ::setenv("TF_ENABLE_ONEDNN_OPTS", "0", /*overwrite=*/0);
-  // Its fusions for the YNNPACK kernels make convolutions slower (1.4x on a wide ResNet) and less accurate, and win
-  // nothing on matrix products.
-  constexpr const char* kYnnFusion = "--xla_cpu_experimental_ynn_fusion_type";
-  const char* given = std::getenv("XLA_FLAGS");
-  const std::string flags = given == nullptr ? "" : given;
-  if (flags.find(kYnnFusion) == std::string::npos)
-    ::setenv("XLA_FLAGS", fmt::format("{} {}=", flags, kYnnFusion).c_str(), 1);
 }
 
 Result<Engine*> Open() {
