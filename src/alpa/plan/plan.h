@@ -3,18 +3,41 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "alpa/base/result.h"
+#include "alpa/base/units.h"
 #include "alpa/cluster/mesh.h"
 #include "alpa/ir/module.h"
+#include "alpa/sharding/collective.h"
 #include "alpa/sharding/spec.h"
 
 namespace alpa::plan {
 
 inline constexpr int kVersion = 1;
+
+// Collectives of one kind over the same axes, added up.
+struct CollectiveTotal {
+  sharding::CollectiveKind kind = sharding::CollectiveKind::kAllReduce;
+  std::vector<int> axes;
+  int64_t count = 0;
+  Bytes bytes;  // as sharding::Collective counts them
+  bool operator==(const CollectiveTotal&) const = default;
+};
+
+// What the planner expects of a plan, per step.
+struct Prediction {
+  std::string cluster;
+  Seconds compute, communication;
+  Bytes memory;        // peak per device
+  double cost = 0;     // the objective, seconds
+  double bound = 0;    // no plan in the search space costs less
+  std::vector<CollectiveTotal> collectives;
+  bool operator==(const Prediction&) const = default;
+};
 
 // The layout of a whole step on one mesh. Inputs and outputs are always given; ops that are not named follow from them
 // (GSPMD propagates).
@@ -27,6 +50,10 @@ struct Plan {
   std::vector<sharding::Spec> inputs;
   std::vector<sharding::Spec> outputs;
   std::map<std::string, sharding::Spec> ops;  // by op name; ops with one result only
+  // By op name: the spec in which an op needs each operand (absent: whichever it comes in). Where the operand lies
+  // otherwise it is brought there by the steps of sharding::Reshard.
+  std::map<std::string, std::vector<std::optional<sharding::Spec>>> operands;
+  std::optional<Prediction> prediction;  // of plans that a cost model made
 
   bool operator==(const Plan&) const = default;
 };

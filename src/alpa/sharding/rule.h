@@ -1,0 +1,57 @@
+// How one op can be split: its sharding rule, an einsum-like description that names the extents ("factors") which run
+// through operands and results together.
+//
+//   dot [b,m,k] x [b,k,n] -> [b,m,n]     factors b, m, n free; k contracted (results are partial sums)
+//   reshape [a*b, c] -> [a, b*c]         factors a, b, c free: operand dims (a b), (c); result dims (a), (b c)
+//   reduce-window 3x3                    the spatial extents are window factors: neighbours' edges are read (halo)
+//
+// A mesh axis is put on at most one factor; which specs the operands must have, and which layout the results get, follows
+// (Alpa §4.1's strategies, for all ops at once; Shardy calls this an op sharding rule).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "alpa/ir/module.h"
+#include "alpa/sharding/collective.h"
+#include "alpa/sharding/layout.h"
+
+namespace alpa::sharding {
+
+enum class FactorKind : uint8_t {
+  kFree,        // of results: split operands give split results, no communication
+  kContracted,  // of operands only: each device gets a partial result
+  kWindow,      // of results, and the windows of one device's part reach into its neighbours': a halo is exchanged
+};
+
+struct Factor {
+  int64_t size = 1;
+  FactorKind kind = FactorKind::kFree;
+  Combiner combiner = Combiner::kSum;     // of kContracted
+  int64_t halo_low = 0, halo_high = 0;    // of kWindow: elements of operand 0's dimension read beyond the own part
+  bool operator==(const Factor&) const = default;
+};
+
+// For each dimension of an array the factors it is made of, major first (their sizes multiply to its extent); an empty
+// list: the op needs the whole dimension on every device. A factor occurs in an array at most once.
+using Projection = std::vector<std::vector<int>>;
+
+struct Rule {
+  std::vector<Factor> factors;
+  std::vector<Projection> operands;  // by operand of the op
+  std::vector<Projection> results;   // by result
+  bool operator==(const Rule&) const = default;
+};
+
+// The rule of any op. Kinds without a rule of their own get a safe one: dimensions that certainly pass through stay
+// free, everything else is replicated, so no valid step is refused.
+Rule RuleOf(const ir::Module& module, const ir::Op& op);
+
+// "b m k, b k n -> b m n; k sum" with one letter per factor.
+std::string ToString(const Rule& rule);
+
+// Sizes multiply to the extents of the op's operands and results, factors in range, kinds as documented above.
+Status Verify(const Rule& rule, const ir::Module& module, const ir::Op& op);
+
+}  // namespace alpa::sharding
