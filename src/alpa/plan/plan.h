@@ -17,7 +17,9 @@
 
 namespace alpa::plan {
 
-inline constexpr int kVersion = 1;
+// Version 2 added operands and predictions; a plan of version 1 has neither.
+inline constexpr int kVersion = 2;
+inline constexpr int kOldestVersion = 1;  // that FromJson reads
 
 // Collectives of one kind over the same axes, added up.
 struct CollectiveTotal {
@@ -32,12 +34,15 @@ struct CollectiveTotal {
 struct Prediction {
   std::string cluster;
   Seconds compute, communication;
-  Bytes memory;        // peak per device
-  double cost = 0;     // the objective, seconds
-  double bound = 0;    // no plan in the search space costs less
+  Bytes memory;      // peak per device
+  double cost = 0;   // the objective, seconds
+  double bound = 0;  // no plan in the search space costs less
   std::vector<CollectiveTotal> collectives;
   bool operator==(const Prediction&) const = default;
 };
+
+// The key of Plan::ops for result `index` of `op`: its name, with "#index" where it has several results.
+std::string ResultName(const ir::Op& op, size_t index);
 
 // The layout of a whole step on one mesh. Inputs and outputs are always given; ops that are not named follow from them
 // (GSPMD propagates).
@@ -49,7 +54,7 @@ struct Plan {
   cluster::Mesh mesh;
   std::vector<sharding::Spec> inputs;
   std::vector<sharding::Spec> outputs;
-  std::map<std::string, sharding::Spec> ops;  // by op name; ops with one result only
+  std::map<std::string, sharding::Spec> ops;  // by ResultName
   // By op name: the spec in which an op needs each operand (absent: whichever it comes in). Where the operand lies
   // otherwise it is brought there by the steps of sharding::Reshard.
   std::map<std::string, std::vector<std::optional<sharding::Spec>>> operands;
@@ -58,7 +63,7 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
-// JSON, and back. Parse errors name the key and what was expected.
+// JSON, and back (from older versions as a plan of this one). Parse errors name the key and what was expected.
 std::string ToJson(const Plan& plan);
 Result<Plan> FromJson(std::string_view text);
 

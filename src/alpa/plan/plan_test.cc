@@ -56,13 +56,81 @@ TEST(PlanJson, IsTextThatAReaderUnderstands) {
   Plan plan = SmallPlan();
   plan.model_fingerprint = 0xabc;
   EXPECT_EQ(json::parse(ToJson(plan)), json::parse(R"({
-    "alpa_plan": 1, "method": "by hand", "model": "matmul", "model_fingerprint": "0000000000000abc",
+    "alpa_plan": 2, "method": "by hand", "model": "matmul", "model_fingerprint": "0000000000000abc",
     "mesh": {"shape": [2, 2], "axes": ["x", "y"]},
     "inputs": ["[x,y]", "[]"], "outputs": ["[x,]", "[]"], "ops": {"dot.2": "[x,y]"}})"));
 }
 
+// SmallPlan with everything a planner adds.
+Plan SolvedPlan() {
+  Plan plan = SmallPlan();
+  plan.operands["dot.2"] = {std::nullopt, sharding::Spec{{{}, {1}}}};
+  Prediction& p = plan.prediction.emplace();
+  p.cluster = "laptop";
+  p.compute = Seconds(0.25);
+  p.communication = Seconds(0.125);
+  p.memory = Bytes(4096);
+  p.cost = 0.375;
+  p.bound = 0.25;
+  p.collectives = {{sharding::CollectiveKind::kAllReduce, {0, 1}, 2, Bytes(64)},
+                   {sharding::CollectiveKind::kReduceScatter, {1}, 1, Bytes(32)}};
+  return plan;
+}
+
+TEST(PlanJson, OperandsAndPredictionsComeBackEqual) {
+  const auto back = FromJson(ToJson(SolvedPlan()));
+  ASSERT_TRUE(back.ok()) << ToString(back.error());
+  EXPECT_EQ(*back, SolvedPlan());
+  const json j = json::parse(ToJson(SolvedPlan()));
+  EXPECT_EQ(j["operands"], json::parse(R"({"dot.2": [null, "[,y]"]})"));
+  EXPECT_EQ(j["prediction"], json::parse(R"({"cluster": "laptop", "compute_seconds": 0.25,
+    "communication_seconds": 0.125, "memory_bytes": 4096, "cost": 0.375, "bound": 0.25, "collectives": [
+    {"kind": "all-reduce", "axes": ["x", "y"], "count": 2, "bytes": 64},
+    {"kind": "reduce-scatter", "axes": ["y"], "count": 1, "bytes": 32}]})"));
+}
+
+TEST(PlanJson, EveryKindOfCollectiveHasAName) {
+  using enum sharding::CollectiveKind;
+  Plan plan = SolvedPlan();
+  plan.prediction->collectives.clear();
+  for (const auto kind : {kAllReduce, kAllGather, kReduceScatter, kAllToAll, kCollectivePermute}) {
+    plan.prediction->collectives.push_back({kind, {0}, 1, Bytes(1)});
+  }
+  EXPECT_EQ(*FromJson(ToJson(plan)), plan);
+}
+
+TEST(PlanJson, ReadsVersionOne) {
+  json j = json::parse(ToJson(SmallPlan()));
+  j["alpa_plan"] = 1;
+  EXPECT_EQ(*FromJson(j.dump()), SmallPlan());
+}
+
+TEST(PlanJson, NamesWhatIsWrongWithOperandsAndPredictions) {
+  const std::tuple<const char*, json, const char*> cases[] = {
+      {"/operands", 7, "key 'operands' should be an object, is number"},
+      {"/operands/dot.2", "[x]", "key 'operands.dot.2' should be a list, is string"},
+      {"/operands/dot.2/1", 3, "key 'operands.dot.2[1]' should be a string, is number"},
+      {"/prediction", "good", "key 'prediction' should be an object, is string"},
+      {"/prediction/cluster", nullptr, "key 'prediction.cluster' should be a string, is null"},
+      {"/prediction/compute_seconds", "1 s", "key 'prediction.compute_seconds' should be a number, is string"},
+      {"/prediction/memory_bytes", 0.5, "key 'prediction.memory_bytes' should be an integer, is number"},
+      {"/prediction/collectives", json::object(), "key 'prediction.collectives' should be a list, is object"},
+      {"/prediction/collectives/0", 1, "key 'prediction.collectives[0]' should be an object, is number"},
+      {"/prediction/collectives/0/kind", "gossip", "key 'prediction.collectives[0].kind': 'gossip' is no collective"},
+      {"/prediction/collectives/1/axes/0", "z", "key 'prediction.collectives[1].axes': \"z\" is no axis of the mesh"},
+      {"/prediction/collectives/1/count", "1", "key 'prediction.collectives[1].count' should be an integer, is string"},
+  };
+  for (const auto& [key, value, message] : cases) {
+    json j = json::parse(ToJson(SolvedPlan()));
+    j[json::json_pointer(key)] = value;
+    const auto result = FromJson(j.dump());
+    ASSERT_FALSE(result.ok()) << message;
+    EXPECT_EQ(result.error().message, std::string("plan: ") + message);
+  }
+}
+
 TEST(PlanJson, BeginsWithWhatItIs) {
-  EXPECT_THAT(ToJson(SmallPlan()), testing::StartsWith("{\n \"alpa_plan\": 1,\n \"method\": \"by hand\",\n"));
+  EXPECT_THAT(ToJson(SmallPlan()), testing::StartsWith("{\n \"alpa_plan\": 2,\n \"method\": \"by hand\",\n"));
 }
 
 TEST(PlanJson, OpsMayBeAbsent) {
@@ -104,10 +172,10 @@ TEST(PlanJson, RefusesTruncationAtEveryByte) {
 }
 
 TEST(PlanJson, RefusesOtherVersions) {
-  for (const char* version : {"0", "2", "-1", "4294967297"}) {  // the last is 1 modulo 2^32
+  for (const char* version : {"0", "3", "-1", "4294967297"}) {  // the last is 1 modulo 2^32
     json j = json::parse(ToJson(SmallPlan()));
     j["alpa_plan"] = json::parse(version);
-    ExpectError(j.dump(), std::string("plan: is of version ") + version + ", this alpa reads version 1");
+    ExpectError(j.dump(), std::string("plan: is of version ") + version + ", this alpa reads versions 1 to 2");
   }
 }
 
@@ -171,7 +239,10 @@ TEST(PlanJson, RefusesAMeshThatCannotBe) {
 
 // ---------------------------------------------------------------- Verify
 
-TEST(Plan, VerifiesAGoodOne) { EXPECT_TRUE(Verify(SmallPlan(), SmallModule()).ok()); }
+TEST(Plan, VerifiesAGoodOne) {
+  EXPECT_TRUE(Verify(SmallPlan(), SmallModule()).ok());
+  EXPECT_TRUE(Verify(SolvedPlan(), SmallModule()).ok());
+}
 
 TEST(Plan, VerifySaysMismatchForAnotherModel) {
   ir::GraphBuilder g("other");
@@ -206,9 +277,21 @@ TEST(Plan, VerifyNamesEachViolation) {
          p.ops["dot.2"] = {{{0}, {0}}};
        },
        "plan: op 'dot.2': sharding [x,x] of f32[4,2] on mesh 2x2: axis 'x' is used twice"},
+      {[](Plan& p) { p.operands["dot.9"] = {}; }, "plan: op 'dot.9', whose operands are given, is not in the model"},
+      {[](Plan& p) { p.operands["dot.2"].pop_back(); }, "plan: op 'dot.2' has 2 operands, the plan gives 1"},
+      {[](Plan& p) {
+         p.operands["dot.2"][0] = {{{0, 1}, {}, {}}};
+       },
+       "plan: operand 0 of op 'dot.2': sharding [xy,,] of f32[4,6] on mesh 2x2: the number of entries is not the rank"},
+      {[](Plan& p) {
+         p.prediction->collectives[0].axes = {1, 0};
+       },
+       "plan: prediction: the axes of a collective (all-reduce) are not in ascending order"},
+      {[](Plan& p) { p.prediction->collectives[1].count = -1; },
+       "plan: prediction: a negative number of reduce-scatter"},
   };
   for (const auto& [breaks, message] : cases) {
-    Plan plan = SmallPlan();
+    Plan plan = SolvedPlan();
     breaks(plan);
     const Status status = Verify(plan, SmallModule());
     ASSERT_FALSE(status.ok()) << message;
@@ -217,7 +300,7 @@ TEST(Plan, VerifyNamesEachViolation) {
   }
 }
 
-TEST(Plan, VerifyRefusesOpsWithSeveralResults) {
+TEST(Plan, ResultsOfAnOpWithSeveralAreNamedByNumber) {
   ir::GraphBuilder g("split");
   const auto x = g.Parameter({DType::kF32, {4}}, "x");
   const auto parts = g.OpN(ir::OpKind::kCustomCall, {x}, {{DType::kF32, {2}}, {DType::kF32, {2}}});
@@ -227,9 +310,16 @@ TEST(Plan, VerifyRefusesOpsWithSeveralResults) {
   plan.mesh = cluster::MakeMesh({2});
   plan.inputs = {{}};
   plan.outputs = {{}, {}};
+  EXPECT_EQ(ResultName(module.ops[0], 0), "parameter.0");
+  EXPECT_EQ(ResultName(module.ops[1], 1), "custom-call.1#1");
+  plan.ops["custom-call.1#0"] = plan.ops["custom-call.1#1"] = sharding::SplitDim(1, 0, 0);
   EXPECT_TRUE(Verify(plan, module).ok());
+  plan.ops["custom-call.1#2"] = {};
+  EXPECT_EQ(Verify(plan, module).error().message, "plan: op 'custom-call.1#2' is not in the model");
+  plan.ops.erase("custom-call.1#2");
   plan.ops["custom-call.1"] = {};
-  EXPECT_EQ(Verify(plan, module).error().message, "plan: op 'custom-call.1' has several results");
+  EXPECT_EQ(Verify(plan, module).error().message,
+            "plan: op 'custom-call.1' has 2 results, named 'custom-call.1#0' and on");
 }
 
 }  // namespace
