@@ -29,12 +29,12 @@ class TableCache {
 };
 
 solver::CostTable ReshardTable(const OpClass& from, size_t result, const OpClass& to, size_t operand,
-                               const SpecSpace& space) {
+                               const SpecSpace& space, double runs) {
   solver::CostTable table{static_cast<int32_t>(from.candidates.size()), static_cast<int32_t>(to.candidates.size()), {}};
   table.costs.reserve(from.candidates.size() * to.candidates.size());
   for (const Candidate& a : from.candidates) {
     for (const Candidate& b : to.candidates)
-      table.costs.push_back(space.reshard_seconds(a.results[result], b.operands[operand]));
+      table.costs.push_back(runs * space.reshard_seconds(a.results[result], b.operands[operand]));
   }
   return table;
 }
@@ -52,11 +52,13 @@ solver::CostTable StateTable(const OpClass& from, size_t result, const OpClass& 
 class Builder {
  public:
   Builder(const ir::Module& module, const ir::StepSignature& signature, const std::vector<Lifetime>& lifetimes,
-          const CandidateTable& table, const cost::Model& model, const ProblemOptions& options)
+          const CandidateTable& table, const std::vector<OpWork>& work, const cost::Model& model,
+          const ProblemOptions& options)
       : module_(module),
         signature_(signature),
         lifetimes_(lifetimes),
         table_(table),
+        work_(work),
         model_(model),
         options_(options),
         cache_(&built_.problem) {}
@@ -125,9 +127,10 @@ class Builder {
         const auto result = static_cast<size_t>(module_.value(value).index);
         const OpClass& a = ClassOfNode(from);
         const OpClass& b = ClassOfNode(to);
+        const auto runs = static_cast<double>(work_[i].runs);
         const auto key = std::tuple(table_.class_of(module_.value(value).producer), static_cast<int>(result),
                                     table_.class_of(static_cast<ir::OpId>(i)), static_cast<int>(o));
-        AddEdge(from, to, cache_.Get(key, [&] { return ReshardTable(a, result, b, o, table_.space(value)); }));
+        AddEdge(from, to, cache_.Get(key, [&] { return ReshardTable(a, result, b, o, table_.space(value), runs); }));
       }
     }
   }
@@ -139,13 +142,7 @@ class Builder {
       const int from = NodeOf(value);
       const auto result = static_cast<size_t>(module_.value(value).index);
       const ir::StepOutput& output = signature_.outputs[o];
-      if (output.role != ir::OutputRole::kUpdatedState) {
-        const OpClass& a = ClassOfNode(from);
-        auto& costs = built_.problem.nodes[static_cast<size_t>(from)].costs;
-        for (size_t c = 0; c < costs.size(); ++c)
-          costs[c] += table_.space(value).reshard_seconds(a.candidates[c].results[result], 0);
-        continue;
-      }
+      if (output.role != ir::OutputRole::kUpdatedState) continue;  // results stay as their op leaves them
       const ir::ValueId input = module_.inputs[static_cast<size_t>(output.updates)];
       const int to = NodeOf(input);
       if (to < 0 || to == from) continue;
@@ -198,6 +195,7 @@ class Builder {
   const ir::StepSignature& signature_;
   const std::vector<Lifetime>& lifetimes_;
   const CandidateTable& table_;
+  const std::vector<OpWork>& work_;
   const cost::Model& model_;
   const ProblemOptions& options_;
   BuiltProblem built_;
@@ -208,8 +206,9 @@ class Builder {
 
 Result<BuiltProblem> BuildProblem(const ir::Module& module, const ir::StepSignature& signature,
                                   const std::vector<Lifetime>& lifetimes, const CandidateTable& table,
-                                  const cost::Model& model, const ProblemOptions& options) {
-  return Builder(module, signature, lifetimes, table, model, options).Build();
+                                  const std::vector<OpWork>& work, const cost::Model& model,
+                                  const ProblemOptions& options) {
+  return Builder(module, signature, lifetimes, table, work, model, options).Build();
 }
 
 }  // namespace alpa::intra

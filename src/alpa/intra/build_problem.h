@@ -32,10 +32,11 @@ struct ProblemOptions {
 
 // Nodes: one per op of `table` with a class, candidates as strategies; costs are seconds of compute and communication
 // of the op. Edges: bringing an operand from the spec its producer leaves it in into the one its reader needs; bringing
-// a new state value into the layout of the input it replaces. Results other than state are made whole (in the cost of
-// their node). kInvalidArgument when pins leave an op nothing to choose.
+// a new state value into the layout of the input it replaces. Results other than state stay as their op leaves them.
+// kInvalidArgument when pins leave an op nothing to choose.
 Result<BuiltProblem> BuildProblem(const ir::Module& module, const ir::StepSignature& signature,
                                   const std::vector<Lifetime>& lifetimes, const CandidateTable& table,
-                                  const cost::Model& model, const ProblemOptions& options);
+                                  const std::vector<OpWork>& work, const cost::Model& model,
+                                  const ProblemOptions& options);
 
 }  // namespace alpa::intra

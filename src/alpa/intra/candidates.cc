@@ -32,7 +32,7 @@ bool Extends(const sharding::Spec& to, const sharding::Spec& from, const std::ve
 }  // namespace
 
 CandidateTable::CandidateTable(const ir::Module& module, const std::vector<Lifetime>& lifetimes,
-                               const std::vector<OpFlops>& flops, const cost::Model& model)
+                               const std::vector<OpWork>& work, const cost::Model& model)
     : module_(module), lifetimes_(lifetimes), model_(model) {
   FindSpaces();
   std::map<std::string, int> ids;
@@ -46,8 +46,8 @@ CandidateTable::CandidateTable(const ir::Module& module, const std::vector<Lifet
     if (!chooses) continue;
     sharding::Rule rule = sharding::RuleOf(module, op);
     key = sharding::ToString(rule);
-    fmt::format_to(std::back_inserter(key), "|{}|{}|{}|", static_cast<int>(op.kind), flops[i].matrix.value,
-                   flops[i].vector.value);
+    fmt::format_to(std::back_inserter(key), "|{}|{}|{}|{}|{}|", static_cast<int>(op.kind), work[i].runs,
+                   work[i].accumulates ? 'a' : '-', work[i].matrix.value, work[i].vector.value);
     for (const sharding::Factor& f : rule.factors) {
       fmt::format_to(std::back_inserter(key), "{},{},{},{},{};", f.size, static_cast<int>(f.kind),
                      static_cast<int>(f.combiner), f.halo_low, f.halo_high);
@@ -62,7 +62,7 @@ CandidateTable::CandidateTable(const ir::Module& module, const std::vector<Lifet
                      life.live.begin < life.live.end ? 'u' : '-');
     }
     const auto [it, inserted] = ids.emplace(key, static_cast<int>(classes_.size()));
-    if (inserted) classes_.push_back(MakeClass(op, std::move(rule), flops[i]));
+    if (inserted) classes_.push_back(MakeClass(op, std::move(rule), work[i]));
     class_of_op_[i] = it->second;
   }
 }
@@ -81,21 +81,22 @@ void CandidateTable::FindSpaces() {
   }
 }
 
-OpClass CandidateTable::MakeClass(const ir::Op& op, sharding::Rule rule, const OpFlops& flops) const {
+OpClass CandidateTable::MakeClass(const ir::Op& op, sharding::Rule rule, const OpWork& work) const {
   OpClass out;
   out.rule = std::move(rule);
   out.strategies = sharding::Strategies(out.rule, module_, op, model_.mesh);
-  for (size_t s = 0; s < out.strategies.size(); ++s) AddCandidates(op, static_cast<int>(s), flops, &out);
+  for (size_t s = 0; s < out.strategies.size(); ++s) AddCandidates(op, static_cast<int>(s), work, &out);
   ALPA_CHECK(!out.candidates.empty(), op.name);
   return out;
 }
 
-void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpFlops& flops, OpClass* out) const {
+void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpWork& work, OpClass* out) const {
   const sharding::Strategy& s = out->strategies[static_cast<size_t>(strategy)];
   Candidate base;
   base.strategy = strategy;
-  base.compute = ComputeSeconds(op, s, flops);
-  base.communication = SecondsOf(model_, s.halo);
+  const auto runs = static_cast<double>(work.runs);
+  base.compute = ComputeSeconds(op, s, work) * runs;
+  base.communication = SecondsOf(model_, s.halo) * runs;
   for (size_t i = 0; i < op.operands.size(); ++i) {
     base.operands.push_back(-1);
     if (!HasLayout(op.operands[i])) continue;
@@ -117,11 +118,26 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpFlops
           continue;
         Candidate c = way;
         c.results.push_back(id);
+        double whole = 0;
         if (!layout.partial.empty()) {
           for (const auto& step : sharding::Reshard(layout, results.spec(id), results.shape(), model_.mesh))
-            c.communication += SecondsOf(model_, step.collectives);
+            whole += SecondsOf(model_, step.collectives);
         }
-        if (life.live.begin < life.live.end) c.usage += results.shard_bytes(id).value;
+        const bool takes_memory = life.live.begin < life.live.end;
+        if (whole > 0 && work.accumulates && work.runs > 1) {
+          // Partial sums are added up on each device, and made whole once per step. They are larger than what they
+          // become.
+          Candidate late = c;
+          late.communication += whole;
+          late.whole_runs = 1;
+          const int unsplit = results.id(layout.spec);
+          if (takes_memory && unsplit >= 0) late.usage += results.shard_bytes(unsplit).value;
+          next.push_back(std::move(late));
+          if (same) continue;  // all-reducing every run saves no memory
+        }
+        c.communication += whole * runs;
+        c.whole_runs = work.runs;
+        if (takes_memory) c.usage += results.shard_bytes(id).value;
         next.push_back(std::move(c));
       }
     }
@@ -130,8 +146,7 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpFlops
   for (Candidate& way : ways) out->candidates.push_back(std::move(way));
 }
 
-double CandidateTable::ComputeSeconds(const ir::Op& op, const sharding::Strategy& strategy,
-                                      const OpFlops& flops) const {
+double CandidateTable::ComputeSeconds(const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work) const {
   const bool writes = std::any_of(op.results.begin(), op.results.end(), [&](ir::ValueId v) {
     return lifetimes_[static_cast<size_t>(v)].materialized || (IsScalarLike(module_.shape(v)) && !op.operands.empty());
   });
@@ -148,11 +163,11 @@ double CandidateTable::ComputeSeconds(const ir::Op& op, const sharding::Strategy
       bytes += sharding::ShardShape(strategy.results[r].spec, module_.shape(op.results[r]), model_.mesh).bytes();
   }
   const double share = 1.0 / static_cast<double>(strategy.parallelism);
-  const bool matrix = flops.matrix.value > 0;
+  const bool matrix = work.matrix.value > 0;
   const ir::DType dtype =
       op.operands.empty() ? module_.shape(op.results[0]).dtype : module_.shape(op.operands[0]).dtype;
   const double seconds =
-      cost::ComputeTime(model_, (matrix ? flops.matrix : flops.vector) * share, bytes, dtype, matrix).value;
+      cost::ComputeTime(model_, (matrix ? work.matrix : work.vector) * share, bytes, dtype, matrix).value;
   // What is fused into another kernel is not launched.
   return writes ? seconds : std::max(0.0, seconds - model_.device.launch.value);
 }

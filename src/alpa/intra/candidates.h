@@ -22,8 +22,9 @@ struct Candidate {
   int strategy = 0;           // of OpClass::strategies
   std::vector<int> operands;  // by operand: number in its SpecSpace, -1 where the op reads a free value or a scalar
   std::vector<int> results;   // by result: number in its SpecSpace, -1 for scalars
-  double compute = 0;         // seconds on each device
-  double communication = 0;   // seconds: halo exchanges, and making partial results whole
+  double compute = 0;         // seconds on each device, all runs of the step
+  double communication = 0;   // seconds, all runs: halo exchanges, and making partial results whole
+  int64_t whole_runs = 1;     // how often partial results are made whole
   int64_t usage = 0;          // bytes of memory that the results take on each device
 };
 
@@ -34,16 +35,18 @@ struct OpClass {
   std::vector<Candidate> candidates;
 };
 
-// Arithmetic of each op, by OpId.
-struct OpFlops {
-  Flops matrix, vector;
+// What an op does, and how often. Batch dimensions in the module are those of one microbatch.
+struct OpWork {
+  Flops matrix, vector;      // of one run
+  int64_t runs = 1;          // per step: the number of microbatches, or 1 for what is done once
+  bool accumulates = false;  // its results are sums over the batch, added up over the runs before anything reads them
 };
 
 // Finds the class of each op, making candidates once per class.
 class CandidateTable {
  public:
   // All references must outlive the table.
-  CandidateTable(const ir::Module& module, const std::vector<Lifetime>& lifetimes, const std::vector<OpFlops>& flops,
+  CandidateTable(const ir::Module& module, const std::vector<Lifetime>& lifetimes, const std::vector<OpWork>& work,
                  const cost::Model& model);
 
   // By OpId; -1: the op has nothing to choose (free, or scalars only).
@@ -63,9 +66,9 @@ class CandidateTable {
 
  private:
   void FindSpaces();
-  OpClass MakeClass(const ir::Op& op, sharding::Rule rule, const OpFlops& flops) const;
-  void AddCandidates(const ir::Op& op, int strategy, const OpFlops& flops, OpClass* out) const;
-  double ComputeSeconds(const ir::Op& op, const sharding::Strategy& strategy, const OpFlops& flops) const;
+  OpClass MakeClass(const ir::Op& op, sharding::Rule rule, const OpWork& work) const;
+  void AddCandidates(const ir::Op& op, int strategy, const OpWork& work, OpClass* out) const;
+  double ComputeSeconds(const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work) const;
 
   const ir::Module& module_;
   const std::vector<Lifetime>& lifetimes_;

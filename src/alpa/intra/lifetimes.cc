@@ -36,7 +36,8 @@ bool TakesFused(OpKind kind) { return ir::IsElementwise(kind) || kind == OpKind:
 
 bool IsScalarLike(const ir::Shape& shape) { return shape.elements() <= 1; }
 
-std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature) {
+std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature,
+                                    const std::vector<char>& accumulates) {
   std::vector<Lifetime> lifetimes(module.values.size());
   const auto at = [&](ir::ValueId v) -> Lifetime& { return lifetimes[static_cast<size_t>(v)]; };
   const auto end_of_step = static_cast<int64_t>(module.ops.size());
@@ -86,7 +87,9 @@ std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSign
       const auto index = static_cast<size_t>(v);
       if (!at(v).materialized) continue;
       if (is_state_output[index] && ir::IsElementwise(op.kind) && users[index].empty()) continue;  // in place
-      at(v).live = {static_cast<int64_t>(position), std::max(last[index], static_cast<int64_t>(position) + 1)};
+      const bool from_the_start = !accumulates.empty() && accumulates[position] != 0;
+      at(v).live = {from_the_start ? 0 : static_cast<int64_t>(position),
+                    std::max(last[index], static_cast<int64_t>(position) + 1)};
     }
   }
   for (size_t i = 0; i < module.inputs.size(); ++i) {

@@ -23,8 +23,10 @@ struct Lifetime {
   solver::Interval live;
 };
 
-// By ValueId. State inputs live from beginning to end, batch inputs until they are last read.
-std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature);
+// By ValueId. State inputs live from beginning to end, batch inputs until they are last read. `accumulates` (by OpId,
+// may be empty): results of these ops are added up over several runs, so they live from the beginning.
+std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature,
+                                    const std::vector<char>& accumulates = {});
 
 // One element, so it lies on every device.
 bool IsScalarLike(const ir::Shape& shape);

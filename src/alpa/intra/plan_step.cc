@@ -24,13 +24,13 @@ Seconds Since(std::chrono::steady_clock::time_point start) {
 // Adds up collectives by kind and axes.
 class Totals {
  public:
-  void Add(const std::vector<sharding::Collective>& collectives) {
+  void Add(const std::vector<sharding::Collective>& collectives, int64_t runs) {
     for (const auto& c : collectives) {
       auto it = std::find_if(totals_.begin(), totals_.end(),
                              [&](const plan::CollectiveTotal& t) { return t.kind == c.kind && t.axes == c.axes; });
       if (it == totals_.end()) it = totals_.insert(totals_.end(), {c.kind, c.axes, 0, Bytes(0)});
-      ++it->count;
-      it->bytes += c.bytes;
+      it->count += runs;
+      it->bytes += c.bytes * runs;
     }
   }
   std::vector<plan::CollectiveTotal> Take() && {
@@ -48,7 +48,8 @@ class Decoder {
  public:
   Decoder(const StepToPlan& step, const cost::Model& model, const CandidateTable& table, const BuiltProblem& built,
           const std::vector<int32_t>& assignment)
-      : module_(step.module),
+      : step_(step),
+        module_(step.module),
         signature_(step.signature),
         model_(model),
         table_(table),
@@ -63,7 +64,7 @@ class Decoder {
       const ir::StepOutput& output = signature_.outputs[o];
       plan.outputs.push_back(output.role == ir::OutputRole::kUpdatedState
                                  ? plan.inputs[static_cast<size_t>(output.updates)]
-                                 : sharding::Spec{});
+                                 : SpecOf(module_.outputs[o]));
     }
     plan::Prediction prediction;
     double compute = 0, communication = 0;
@@ -72,14 +73,13 @@ class Decoder {
       OpChoice choice = DecodeOp(op, static_cast<int>(n), &plan);
       compute += choice.compute;
       communication += choice.communication;
-      totals_.Add(choice.collectives);
       out->choices.push_back(std::move(choice));
     }
     for (size_t o = 0; o < module_.outputs.size(); ++o) {
       const ir::ValueId value = module_.outputs[o];
       if (!table_.HasLayout(value)) continue;
       const SpecSpace& space = table_.space(value);
-      communication += Bring(value, space.id(Padded(plan.outputs[o], space.shape().rank())), nullptr);
+      communication += Bring(value, space.id(Padded(plan.outputs[o], space.shape().rank())), 1, nullptr);
     }
     prediction.compute = Seconds(compute);
     prediction.communication = Seconds(communication);
@@ -105,18 +105,13 @@ class Decoder {
 
   // Communication in front of a reader. The same array brought into the same spec for several readers is brought once,
   // as XLA's common-subexpression elimination sees to.
-  double Bring(ir::ValueId value, int to, std::vector<sharding::Collective>* collectives) {
+  double Bring(ir::ValueId value, int to, int64_t runs, std::vector<sharding::Collective>* collectives) {
     const int from = SpecIdOf(value);
     if (from == to || !brought_.insert({value, to}).second) return 0;
-    const SpecSpace& space = table_.space(value);
-    std::vector<sharding::Collective> steps = space.reshard_collectives(from, to);
-    const double seconds = SecondsOf(model_, steps);
-    if (collectives != nullptr) {
-      collectives->insert(collectives->end(), steps.begin(), steps.end());
-    } else {
-      totals_.Add(steps);
-    }
-    return seconds;
+    std::vector<sharding::Collective> steps = table_.space(value).reshard_collectives(from, to);
+    totals_.Add(steps, runs);
+    if (collectives != nullptr) collectives->insert(collectives->end(), steps.begin(), steps.end());
+    return SecondsOf(model_, steps) * static_cast<double>(runs);
   }
 
   OpChoice DecodeOp(const ir::Op& op, int node, plan::Plan* plan) {
@@ -128,13 +123,17 @@ class Decoder {
     choice.strategy = sharding::Describe(strategy, op_class.rule, model_.mesh);
     choice.compute = candidate.compute;
     choice.communication = candidate.communication;
+    const int64_t runs = step_.work[static_cast<size_t>(choice.op)].runs;
     choice.collectives = strategy.halo;
+    totals_.Add(strategy.halo, runs);
     for (size_t r = 0; r < op.results.size(); ++r) {
       if (strategy.results[r].partial.empty()) continue;
       const SpecSpace& space = table_.space(op.results[r]);
       for (const auto& step :
-           sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), space.shape(), model_.mesh))
+           sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), space.shape(), model_.mesh)) {
         choice.collectives.insert(choice.collectives.end(), step.collectives.begin(), step.collectives.end());
+        totals_.Add(step.collectives, candidate.whole_runs);
+      }
     }
     if (table_.HasLayout(op.results[0])) choice.result = table_.space(op.results[0]).spec(candidate.results[0]);
     if (op.kind == ir::OpKind::kParameter) return choice;
@@ -151,7 +150,7 @@ class Decoder {
         operands[o] = strategy.operands[o];
       } else if (candidate.operands[o] != SpecIdOf(value)) {
         operands[o] = table_.space(value).spec(candidate.operands[o]);
-        choice.communication += Bring(value, candidate.operands[o], &choice.collectives);
+        choice.communication += Bring(value, candidate.operands[o], runs, &choice.collectives);
       }
       any = any || operands[o].has_value();
     }
@@ -159,6 +158,7 @@ class Decoder {
     return choice;
   }
 
+  const StepToPlan& step_;
   const ir::Module& module_;
   const ir::StepSignature& signature_;
   const cost::Model& model_;
@@ -218,13 +218,15 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   ProblemOptions problem_options;
   problem_options.memory = options.memory;
   ALPA_TRY(problem_options.pins, ResolvePins(options.pins, step.module, model.mesh));
-  const std::vector<Lifetime> lifetimes = FindLifetimes(step.module, step.signature);
-  const CandidateTable table(step.module, lifetimes, step.flops, model);
+  std::vector<char> accumulates(step.work.size(), 0);
+  for (size_t i = 0; i < accumulates.size(); ++i) accumulates[i] = step.work[i].accumulates && step.work[i].runs > 1;
+  const std::vector<Lifetime> lifetimes = FindLifetimes(step.module, step.signature, accumulates);
+  const CandidateTable table(step.module, lifetimes, step.work, model);
   if (options.method != Method::kAuto) {
     ALPA_TRY(problem_options.allowed, AllowedSpecs(options.method, step, table, model.mesh));
   }
   ALPA_TRY(const BuiltProblem built,
-           BuildProblem(step.module, step.signature, lifetimes, table, model, problem_options));
+           BuildProblem(step.module, step.signature, lifetimes, table, step.work, model, problem_options));
   out.report.build = Since(start);
   const solver::Solution solution = solver::Solve(built.problem, options.solve);
   out.report.solve = solution.elapsed;
@@ -251,11 +253,10 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   plan::Plan& plan = out.plan;
   plan.method = options.method == Method::kAuto ? "intra" : std::string(Name(options.method));
   plan.model = step.module.name;
-  plan.model_fingerprint = ir::Fingerprint(step.module);
+  plan.model_fingerprint = step.fingerprint;
   plan.prediction->memory = Bytes(solution.peak.usage);
   plan.prediction->cost = solution.cost;
   plan.prediction->bound = solution.bound;
-  ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
   return out;
 }
 

@@ -32,9 +32,10 @@ std::string_view Name(Method method);  // "auto", "data-parallel", "zero-2", "ze
 std::optional<Method> MethodFromName(std::string_view name);
 
 struct StepToPlan {
-  const ir::Module& module;
+  const ir::Module& module;  // batch dimensions are those of one microbatch
   const ir::StepSignature& signature;
-  const std::vector<OpFlops>& flops;    // by OpId
+  const std::vector<OpWork>& work;      // by OpId
+  uint64_t fingerprint = 0;             // of the module that is executed (this one with the whole batch)
   const std::vector<int>& batch_dims;   // by ValueId: the dimension along which it carries the batch; -1: none
   const std::vector<char>& update_ops;  // by OpId: runs once per step, behind the gradients
 };
@@ -72,8 +73,9 @@ struct PlannedStep {
   SolveReport report;
 };
 
-// kInvalidArgument: pins that contradict, or a memory limit below any solution (says at which op the step needs most,
-// and how much is missing); kUnsupported: nothing found in time.
+// With several microbatches costs are those of the whole step: what depends on the batch counts once per microbatch,
+// gradient synchronisation and update once. kInvalidArgument: pins that contradict, or a memory limit below any
+// solution (says at which op the step needs most, and how much is missing); kUnsupported: nothing found in time.
 Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, const PlanStepOptions& options);
 
 }  // namespace alpa::intra
