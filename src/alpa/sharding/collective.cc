@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "alpa/base/result.h"
-
 namespace alpa::sharding {
 
 std::string_view Name(CollectiveKind kind) {
@@ -19,7 +17,19 @@ std::string_view Name(CollectiveKind kind) {
     case CollectiveKind::kCollectivePermute:
       return "collective-permute";
   }
-  ALPA_CHECK(false);
+  return "";
+}
+
+int64_t GroupSize(const Collective& collective, const cluster::Mesh& mesh) {
+  int64_t n = 1;
+  for (const int axis : collective.axes) n *= mesh.shape[static_cast<size_t>(axis)];
+  return n;
+}
+
+std::string ToString(const Collective& collective, const cluster::Mesh& mesh) {
+  std::string axes;
+  for (const int axis : collective.axes) axes += mesh.axes[static_cast<size_t>(axis)];
+  return fmt::format("{} over {}, {}", Name(collective.kind), axes, ToString(collective.bytes));
 }
 
 }  // namespace alpa::sharding
