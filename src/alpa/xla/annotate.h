@@ -1,25 +1,20 @@
-// Writes a plan into the HLO that XLA compiles.
+// Writes a plan into the HLO that XLA partitions.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "alpa/base/result.h"
 #include "alpa/plan/plan.h"
 
 namespace xla {
-class HloModuleProto;
-class OpSharding;
-}  // namespace xla
+class HloModule;
+}
 
 namespace alpa::xla {
 
-// The sharding of an array of `rank` dimensions as XLA writes it. Mesh axes that `spec` does not use hold copies.
-::xla::OpSharding ToOpSharding(const sharding::Spec& spec, int rank, const cluster::Mesh& mesh);
-
-// The step's HLO with the plan's layouts on inputs, outputs and ops, and `donate` as its only input-output aliases.
-// With outputs pinned, GSPMD decides the rest. kCorrupt when `hlo` is not a module (our own bug, or a damaged cache).
-Result<::xla::HloModuleProto> Annotate(const std::string& hlo, const plan::Plan& plan,
-                                       const std::vector<ir::Alias>& donate);
+// Gives inputs, outputs and the ops that `plan` names their shardings. Where an op (or an output) needs an operand in
+// another layout than it comes in, copies are put between, one for each basic step of sharding::Reshard, so that the
+// partitioner has one collective to insert for each; users that need the same share them. Constants, iotas and spread
+// scalars are made anew in each layout instead. Ops without a name in the plan are left to propagation.
+//
+// `hlo` is the step of `module` (names agree), and the plan fits both.
+void Annotate(::xla::HloModule& hlo, const ir::Module& module, const plan::Plan& plan);
 
 }  // namespace alpa::xla

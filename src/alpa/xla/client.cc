@@ -7,8 +7,8 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "alpa/xla/annotate.h"
 #include "alpa/xla/array.h"
+#include "alpa/xla/partition.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
 #include "xla/ffi/ffi_api.h"
@@ -29,7 +29,7 @@ class PjrtExecutable : public Executable {
         loaded_(std::move(loaded)),
         plan_(std::move(plan)),
         outputs_(std::move(outputs)),
-        stats_(stats) {
+        stats_(std::move(stats)) {
     arguments_.resize(static_cast<size_t>(plan_.mesh.size()));
   }
 
@@ -122,24 +122,22 @@ Status CheckCustomCalls(const ir::Module& module, const std::string& platform) {
 }
 
 bool HasReducedPrecision(const ir::Module& module) {
-  return std::any_of(module.values.begin(), module.values.end(), [](const ir::Value& v) {
-    return ir::IsFloat(v.shape.dtype) && ir::Bits(v.shape.dtype) < 32;
-  });
+  return std::any_of(module.values.begin(), module.values.end(),
+                     [](const ir::Value& v) { return ir::IsFloat(v.shape.dtype) && ir::Bits(v.shape.dtype) < 32; });
 }
 
-// Which ops the CPU back end hands to its YNNPACK kernels. Products, reductions and element-wise chains win 7 to 14 % of
-// a step of GPT, MoE and wide ResNet; convolutions win nothing and are less accurate. Fused groups around products of
-// mixed precision abort inside XLA (a CHECK on element types in its ynn_emitter), so steps with 16-bit floats get single
-// products only. What the user says in XLA_FLAGS stays.
+// Which ops the CPU back end hands to its YNNPACK kernels. Products, reductions and element-wise chains win 7 to 14 %
+// of a step of GPT, MoE and wide ResNet; convolutions win nothing and are less accurate. Fused groups around products
+// of mixed precision abort inside XLA (a CHECK on element types in its ynn_emitter), so steps with 16-bit floats get
+// single products only. What the user says in XLA_FLAGS stays.
 void ChooseKernels(const ir::Module& module, ::xla::CompileOptions* options) {
   constexpr const char* kOption = "xla_cpu_experimental_ynn_fusion_type";
   const char* given = std::getenv("XLA_FLAGS");
   if (given != nullptr && std::string_view(given).find(kOption) != std::string_view::npos) return;
   options->env_option_overrides.emplace_back(
-      kOption, std::string(HasReducedPrecision(module)
-                               ? "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-                               : "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,"
-                                 "LIBRARY_FUSION_TYPE_ELTWISE,LIBRARY_FUSION_TYPE_REDUCE"));
+      kOption, std::string(HasReducedPrecision(module) ? "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+                                                       : "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,"
+                                                         "LIBRARY_FUSION_TYPE_ELTWISE,LIBRARY_FUSION_TYPE_REDUCE"));
 }
 
 class PjrtClientAdapter : public Client {
@@ -158,17 +156,19 @@ class PjrtClientAdapter : public Client {
                    ""};
     }
     if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
-    ALPA_TRY(const ::xla::HloModuleProto proto, Annotate(step.hlo, plan, options.donate));
     const auto start = std::chrono::steady_clock::now();
+    ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
+    const ::xla::HloModuleProto proto = ToCompile(*partitioned.module, plan.mesh, options.donate);
     ::xla::CompileOptions xla_options = Options(plan.mesh);
     if (platform() == "cpu") ChooseKernels(step.module, &xla_options);
     auto loaded = client_->CompileAndLoad(::xla::XlaComputation(proto), std::move(xla_options));
     if (!loaded.ok()) return FromStatus(loaded.status(), Code::kUnsupported, "XLA cannot compile the step");
     std::vector<ir::Shape> outputs;
     for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
-    const ExecutableStats stats = Stats(**loaded, Since(start));
+    ExecutableStats stats = Stats(**loaded, Since(start));
+    stats.collectives = partitioned.collectives;
     return std::unique_ptr<Executable>(
-        std::make_unique<PjrtExecutable>(client_, std::move(*loaded), plan, std::move(outputs), stats));
+        std::make_unique<PjrtExecutable>(client_, std::move(*loaded), plan, std::move(outputs), std::move(stats)));
   }
 
   Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,

@@ -50,6 +50,10 @@ struct ExecutableStats {
   Bytes argument_bytes;   // per device
   Bytes output_bytes;     // per device
   Bytes temporary_bytes;  // per device
+  // What one device's program communicates in a step, behind partitioning, by kind and axes (axes empty: groups of
+  // devices that run along no mesh axes).
+  std::vector<plan::CollectiveTotal> collectives;
+  // In the optimized program.
   int all_reduces = 0, all_gathers = 0, reduce_scatters = 0, all_to_alls = 0, collective_permutes = 0;
 };
 
@@ -91,6 +95,10 @@ class Engine {
   // Errors (all naming the source): kInvalidInput empty, truncated, or none of these forms, no `main`, dynamic shapes;
   // kUnsupported for an op that cannot be executed, with its source line.
   virtual Result<ImportedStep> Import(std::string_view bytes, const ImportOptions& options) = 0;
+  // What `step` communicates when it is executed as `plan` says, without compiling it; of any number of devices. As
+  // ExecutableStats::collectives. Errors as of Client::Compile.
+  virtual Result<std::vector<plan::CollectiveTotal>> CountCollectives(const ImportedStep& step,
+                                                                      const plan::Plan& plan) = 0;
   // `devices` virtual CPU devices in this process, 1 .. cluster::kMaxDevices.
   virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) = 0;
   // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi).

@@ -4,6 +4,7 @@
 #include "alpa/xla/client.h"
 #include "alpa/xla/engine.h"
 #include "alpa/xla/import.h"
+#include "alpa/xla/partition.h"
 #include "alpa/xla/plugin.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
@@ -15,6 +16,13 @@ class EngineImpl : public Engine {
  public:
   Result<ImportedStep> Import(std::string_view bytes, const ImportOptions& options) override {
     return ImportStep(bytes, options);
+  }
+
+  Result<std::vector<plan::CollectiveTotal>> CountCollectives(const ImportedStep& step,
+                                                              const plan::Plan& plan) override {
+    ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
+    ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
+    return partitioned.collectives;
   }
 
   Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) override {
