@@ -198,9 +198,9 @@ void ShareMachine(Cluster* cluster) {
     type.launch = type.launch * n;
   }
   for (Host& host : cluster->hosts) {
-    host.intra.beta *= n;
-    host.network.beta *= n / static_cast<double>(host.devices);  // of the host as a whole
-    host.device_network_beta *= n;
+    host.intra.alpha = host.intra.alpha * n;
+    host.network.alpha = host.network.alpha * n;
+    host.network.beta /= static_cast<double>(host.devices);  // of the host as a whole
   }
 }
 
