@@ -18,6 +18,7 @@ constexpr int64_t kMostDevicesPerHost = 1024;
 template <typename T>
 std::vector<std::string_view> KeysOf(const std::map<std::string, T>& map) {
   std::vector<std::string_view> keys;
+  keys.reserve(map.size());
   for (const auto& [key, value] : map) keys.push_back(key);
   return keys;
 }

@@ -202,6 +202,27 @@ TEST(ParseCluster, RefusesWhatIsNoToml) {
   EXPECT_THAT(ToString(Parse("\xff\xfe").error()), StartsWith("lab.toml:1: "));
 }
 
+TEST(ParseCluster, SurvivesDamagedFiles) {
+  // Each text is kGood with one byte replaced, left out or doubled; whatever it means, there is a cluster or a message.
+  int refused = 0;
+  for (size_t at = 0; at < kGood.size(); ++at) {
+    for (const std::string& piece :
+         {std::string("9"), std::string("\""), std::string("-"), std::string("\n"), std::string("="), std::string("]"),
+          std::string("\xff"), std::string(1, '\0'), std::string(), std::string(2, kGood[at])}) {
+      std::string text(kGood);
+      text.replace(at, 1, piece);
+      const Result<ClusterFile> file = Parse(text);
+      if (file.ok()) {
+        EXPECT_TRUE(Verify(file->cluster).ok());
+      } else {
+        ++refused;
+        EXPECT_THAT(file.error().message, testing::MatchesRegex("lab.toml:[0-9]+: .*")) << text;
+      }
+    }
+  }
+  EXPECT_GT(refused, 1000);
+}
+
 TEST(ShareMachine, GivesEachDeviceItsPart) {
   Cluster cluster = Parse(kGood)->cluster;  // 16 devices
   ShareMachine(&cluster);
