@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
+#include <random>
 
 #include "alpa/cost/model.h"
 
@@ -52,7 +54,7 @@ Model ModelOf(const Cluster& cluster, std::vector<int64_t> shape) {
   return *std::move(model);
 }
 
-double Time(const Model& model, CollectiveKind kind, std::vector<int> axes, int64_t bytes) {
+double Time(const Model& model, CollectiveKind kind, const std::vector<int>& axes, int64_t bytes) {
   const double time = CollectiveTime(model, Collective{kind, axes, Bytes(bytes)}).value;
   EXPECT_EQ(time, CollectiveTime(model, kind, MaskOf(axes), Bytes(bytes)).value);
   return time;
@@ -224,6 +226,52 @@ TEST(CollectiveTime, AnAllReduceIsAtMostAReduceScatterAndAnAllGather) {
                  CollectiveTime(model, kAllGather, axes, Bytes(bytes)))
                         .value *
                     (1 + 1e-12));
+    }
+  }
+}
+
+// Bytes that must go through the network card of the busiest host, whatever the algorithm: counted from who is where.
+double LeastNetworkBytes(const Cluster& cluster, const cluster::Mesh& mesh, CollectiveKind kind, AxisMask axes,
+                         double b) {
+  const std::vector<int> host_of = cluster.HostOfDevice();
+  std::map<std::vector<int64_t>, std::map<int, double>> members;  // by group: devices on each host
+  for (int64_t d = 0; d < mesh.size(); ++d) {
+    std::vector<int64_t> group = mesh.Coordinates(d);
+    for (size_t a = 0; a < group.size(); ++a) group[a] = (axes >> a & 1) ? 0 : group[a];
+    ++members[group][host_of[static_cast<size_t>(d)]];
+  }
+  std::map<int, double> load;
+  for (const auto& [group, hosts] : members) {
+    double n = 0;
+    for (const auto& [host, m] : hosts) n += m;
+    for (const auto& [host, m] : hosts) {
+      if (m == n) continue;
+      if (kind == kAllReduce) load[host] += b;                                          // its sum out
+      if (kind == kAllGather || kind == kReduceScatter) load[host] += (n - m) / n * b;  // what others have, in
+      if (kind == kAllToAll) load[host] += m * (n - m) / n * b;
+    }
+  }
+  double most = 0;
+  for (const auto& [host, bytes] : load) most = std::max(most, bytes);
+  return most;
+}
+
+TEST(CollectiveTime, NeverBeatsTheNetworkCard) {
+  std::mt19937 random(1);
+  auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint64_t>(n)); };
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<int64_t> devices;
+    for (int64_t h = 2 + below(4); h > 0; --h) devices.push_back(round % 2 == 0 ? 4 : 1 + below(8));
+    const Cluster cluster = Hosts(devices);
+    const cluster::Mesh mesh = MakeMesh({1 + below(4), 1 + below(4), 1 + below(3)});
+    const Result<Model> model = MakeModel(cluster, mesh);
+    if (!model.ok()) continue;  // larger than the cluster
+    for (const CollectiveKind kind : {kAllReduce, kAllGather, kReduceScatter, kAllToAll}) {
+      for (AxisMask axes = 1; axes < 8; ++axes) {
+        const double least = LeastNetworkBytes(cluster, mesh, kind, axes, 1e6) / kSlow;
+        EXPECT_GE(CollectiveTime(*model, kind, axes, Bytes(1'000'000)).value, least * (1 - 1e-9))
+            << ToString(*model) << static_cast<int>(kind) << " over " << axes;
+      }
     }
   }
 }

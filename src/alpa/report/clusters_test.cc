@@ -9,7 +9,6 @@ namespace {
 using cluster::Cluster;
 using cluster::LoadCluster;
 using testing::HasSubstr;
-using testing::Not;
 
 TEST(ClusterText, DescribesDevicesAndHosts) {
   EXPECT_EQ(ClusterText(*LoadCluster("p3.16xlarge:8")),
