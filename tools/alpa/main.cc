@@ -4,6 +4,7 @@
 #include <string>
 
 #include "alpa/base/result.h"
+#include "alpa/driver/clusters.h"
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
@@ -12,6 +13,7 @@
 
 namespace {
 
+using alpa::driver::ClustersOptions;
 using alpa::driver::DemoOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
@@ -128,6 +130,13 @@ void AddDemo(CLI::App& app, DemoOptions* options) {
   command->add_option("--prompt", options->prompt, "text the model goes on from")->capture_default_str();
 }
 
+void AddClusters(CLI::App& app, ClustersOptions* options) {
+  CLI::App* command = app.add_subcommand("clusters", "known clusters, or what is in one");
+  command->footer("examples:\n  alpa clusters p3.16xlarge:8\n  alpa clusters local --toml > mine.toml");
+  command->add_option("CLUSTER", options->cluster, "a name such as p3.16xlarge:8 or local:2x4, or a TOML file");
+  command->add_flag("--toml", options->toml, "print the file of a known cluster, to be changed");
+}
+
 int Finish(const alpa::Status& status) {
   if (status.ok()) return 0;
   std::fflush(stdout);
@@ -147,11 +156,13 @@ int main(int argc, char** argv) {
   RunOptions run;
   PlanOptions plan;
   DemoOptions demo;
+  ClustersOptions clusters;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
   AddDemo(app, &demo);
+  AddClusters(app, &clusters);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -162,5 +173,6 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
+  if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
   return Finish(alpa::driver::Demo(demo));
 }

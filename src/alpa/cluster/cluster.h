@@ -1,4 +1,5 @@
-// The hardware that a plan is made for: hosts, device types, links. docs/clusters.md describes the files it is read from.
+// The hardware that a plan is made for: hosts, device types, links. docs/clusters.md describes the files it is read
+// from.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 namespace alpa::cluster {
 
 // Element types that a device type can state a peak for; "f32" always, "f8" stands for all 8-bit floats, "s8" for 8-bit
-// integers. "f32" is what a product of f32 arrays gets by default, which may round its operands (TF32 on A100 and later).
+// integers. "f32" is what a product of f32 arrays gets by default, which may round its operands (TF32 on A100 and
+// later).
 inline constexpr std::string_view kMatrixTypes[] = {"f64", "f32", "bf16", "f16", "f8", "s8"};
 
 // One kind of accelerator (or virtual CPU device). Rates are per device and second.
@@ -33,8 +35,8 @@ struct DeviceType {
 
 // A way between devices: time of n bytes = alpha + beta * n for what one device (or host) sends.
 struct Link {
-  Seconds alpha;           // latency
-  double beta = 0;         // seconds per byte
+  Seconds alpha;    // latency
+  double beta = 0;  // seconds per byte
   bool operator==(const Link&) const = default;
 };
 
@@ -43,8 +45,8 @@ struct Host {
   std::string name;
   std::string device_type;  // key of Cluster::device_types
   int64_t devices = 1;
-  Link intra;               // between two devices of the host, each way, all at once
-  Link network;             // of the host's network card(s) together, each way
+  Link intra;                      // between two devices of the host, each way, all at once
+  Link network;                    // of the host's network card(s) together, each way
   double device_network_beta = 0;  // seconds per byte that one device needs at least: it reaches only some of the cards
   bool operator==(const Host&) const = default;
 };

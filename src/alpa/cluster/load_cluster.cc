@@ -101,8 +101,9 @@ Result<Cluster> LoadKnown(const ShippedFile& shipped, std::string_view text, int
   ClusterFile file = ParseShipped(shipped);
   const std::string_view name = shipped.name;
   const std::string form =
-      file.is_virtual ? fmt::format("write {} or {}:2x4 (2 hosts of 4 devices)", name, name)
-                      : fmt::format("write {}, {}:8 (8 hosts) or {}:2x4 (2 hosts, 4 devices of each)", name, name, name);
+      file.is_virtual
+          ? fmt::format("write {} or {}:2x4 (2 hosts of 4 devices)", name, name)
+          : fmt::format("write {}, {}:8 (8 hosts) or {}:2x4 (2 hosts, 4 devices of each)", name, name, name);
   if (text.size() == name.size()) {
     Size one;
     if (file.is_virtual) one.devices = default_devices;
@@ -110,8 +111,8 @@ Result<Cluster> LoadKnown(const ShippedFile& shipped, std::string_view text, int
   }
   const std::optional<Size> size = ParseSize(text.substr(name.size() + 1));
   if (!size || (file.is_virtual && !size->devices)) {
-    return Error{Code::kInvalidInput,
-                 fmt::format("cluster {}: \"{}\" is no size", text, text.substr(name.size() + 1)), form};
+    return Error{Code::kInvalidInput, fmt::format("cluster {}: \"{}\" is no size", text, text.substr(name.size() + 1)),
+                 form};
   }
   return Repeat(std::move(file), *size, text);
 }

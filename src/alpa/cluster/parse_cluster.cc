@@ -1,9 +1,9 @@
 #include "alpa/cluster/parse_cluster.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <algorithm>
-#include <toml++/toml.h>
 #include <utility>
 #include <vector>
 
@@ -18,6 +18,7 @@ constexpr int64_t kMostDevicesPerHost = 1024;
 template <typename T>
 std::vector<std::string_view> KeysOf(const std::map<std::string, T>& map) {
   std::vector<std::string_view> keys;
+  keys.reserve(map.size());
   for (const auto& [key, value] : map) keys.push_back(key);
   return keys;
 }
@@ -35,8 +36,8 @@ Result<std::map<std::string, double>> ReadMatrix(const TomlSection& device) {
 }
 
 Result<DeviceType> ReadDevice(const TomlSection& device, std::string name) {
-  ALPA_RETURN_IF_ERROR(device.OnlyKeys({"memory", "memory_bandwidth", "matrix", "vector", "matrix_efficiency",
-                                        "bandwidth_efficiency", "launch"}));
+  ALPA_RETURN_IF_ERROR(device.OnlyKeys(
+      {"memory", "memory_bandwidth", "matrix", "vector", "matrix_efficiency", "bandwidth_efficiency", "launch"}));
   DeviceType type;
   type.name = std::move(name);
   ALPA_TRY(const double memory, device.Quantity("memory", Dimension::kBytes, Zero::kRefused, R"("16 GiB")"));
@@ -82,7 +83,7 @@ Status ReadIntra(const TomlSection& section, Host* host) {
   if (!section.Has("intra")) {
     if (host->devices == 1 || host->intra.beta > 0) return Ok();  // not needed, or that of `like`
     return section.Here(fmt::format("lacks intra, the way between its {} devices", host->devices),
-                      fmt::format("add intra = {}", kLinkExample));
+                        fmt::format("add intra = {}", kLinkExample));
   }
   ALPA_TRY(const TomlSection intra, section.Table("intra", kLinkExample));
   ALPA_RETURN_IF_ERROR(intra.OnlyKeys({"latency", "bandwidth"}));
@@ -198,9 +199,9 @@ void ShareMachine(Cluster* cluster) {
     type.launch = type.launch * n;
   }
   for (Host& host : cluster->hosts) {
-    host.intra.beta *= n;
-    host.network.beta *= n / static_cast<double>(host.devices);  // of the host as a whole
-    host.device_network_beta *= n;
+    host.intra.alpha = host.intra.alpha * n;
+    host.network.alpha = host.network.alpha * n;
+    host.network.beta /= static_cast<double>(host.devices);  // of the host as a whole
   }
 }
 
@@ -209,8 +210,8 @@ Result<ClusterFile> ParseCluster(std::string_view text, std::string_view source,
   try {
     table = toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    return Error{Code::kInvalidInput,
-                 fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()), ""};
+    return Error{Code::kInvalidInput, fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()),
+                 ""};
   }
   return ReadFileTable(TomlSection(table, source, ""), known);
 }

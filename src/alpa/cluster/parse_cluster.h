@@ -25,8 +25,10 @@ struct KnownParts {
 // `source`: how messages call the file. kInvalidInput: "FILE:LINE: KEY: what is wrong". The cluster passes Verify.
 Result<ClusterFile> ParseCluster(std::string_view text, std::string_view source, const KnownParts& known = {});
 
-// Gives each of the N devices 1/N of the machine: of memory and of all rates, those of links included; a launch takes N
-// times as long. A latency stays, since waiting needs no share.
+// Turns the figures of a machine into those of each of its N virtual devices: 1/N of the memory and of all rates; a
+// launch and the latency of a link take N times as long, since the cores work off N devices one after another. The
+// bandwidth of links stays: it is that of one device, within a host and between hosts, and hardly depends on N as
+// measured with bench/machine.
 void ShareMachine(Cluster* cluster);
 
 }  // namespace alpa::cluster

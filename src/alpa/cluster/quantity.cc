@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -30,24 +31,29 @@ std::optional<double> Prefix(std::string_view unit, std::string_view base, bool 
   return std::pow(1024.0, static_cast<double>(at + 1));
 }
 
-std::optional<double> Factor(std::string_view unit, Dimension dimension) {
+// `number` of `unit`. Divides where that keeps it exact: 5 / 1e6 is 5e-6, 5 * 1e-6 is not.
+std::optional<double> InBaseUnit(double number, std::string_view unit, Dimension dimension) {
+  std::optional<double> factor;
   switch (dimension) {
     case Dimension::kBytes:
-      return Prefix(unit, "B", true);
+      factor = Prefix(unit, "B", true);
+      break;
     case Dimension::kBytesPerSecond:
-      if (const std::optional<double> bytes = Prefix(unit, "B/s", true)) return bytes;
-      if (const std::optional<double> bits = Prefix(unit, "bit/s", false)) return *bits / 8;
-      return std::nullopt;
+      if (const std::optional<double> bits = Prefix(unit, "bit/s", false)) return number * *bits / 8;
+      factor = Prefix(unit, "B/s", true);
+      break;
     case Dimension::kFlopsPerSecond:
-      return Prefix(unit, "FLOP/s", false);
+      factor = Prefix(unit, "FLOP/s", false);
+      break;
     case Dimension::kSeconds:
-      if (unit == "s") return 1;
-      if (unit == "ms") return 1e-3;
-      if (unit == "us") return 1e-6;
-      if (unit == "ns") return 1e-9;
-      return std::nullopt;
+      if (unit == "s") return number;
+      if (unit == "ms") return number / 1e3;
+      if (unit == "us") return number / 1e6;
+      if (unit == "ns") return number / 1e9;
+      break;
   }
-  return std::nullopt;
+  if (!factor) return std::nullopt;
+  return number * *factor;
 }
 
 std::string_view HowToWrite(Dimension dimension) {
@@ -78,9 +84,9 @@ Result<double> ParseQuantity(std::string_view text, Dimension dimension) {
   std::string_view unit(rest, static_cast<size_t>(end - rest));
   unit.remove_prefix(std::min(unit.find_first_not_of(kBlanks), unit.size()));
   if (unit.empty()) return wrong("has no unit");
-  const std::optional<double> factor = Factor(unit, dimension);
-  if (!factor) return wrong(fmt::format("has a unit that does not fit here, \"{}\"", unit));
-  return number * *factor;
+  const std::optional<double> value = InBaseUnit(number, unit, dimension);
+  if (!value) return wrong(fmt::format("has a unit that does not fit here, \"{}\"", unit));
+  return *value;
 }
 
 std::string ToString(double value, Dimension dimension) {

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <toml++/toml.h>
 #include <utility>
 #include <vector>
 
@@ -83,8 +83,8 @@ Error TomlSection::Here(const std::string& what, std::string hint) const {
 Error TomlSection::At(std::string_view key, const std::string& what, std::string hint) const {
   const toml::node* const node = Find(key);
   const std::string path = path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
-  return {Code::kInvalidInput, fmt::format("{}:{}: {}: {}", file_, LineOf(node != nullptr ? *node : *table_), path, what),
-          std::move(hint)};
+  return {Code::kInvalidInput,
+          fmt::format("{}:{}: {}: {}", file_, LineOf(node != nullptr ? *node : *table_), path, what), std::move(hint)};
 }
 
 Error TomlSection::Missing(std::string_view key, std::string_view example) const {

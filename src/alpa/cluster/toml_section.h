@@ -1,13 +1,14 @@
 // One table of a TOML file while it is read: typed keys with their unit, and errors that name file, line and key.
 #pragma once
 
+#include <toml++/toml.h>
+
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 
 #include "alpa/base/result.h"
 #include "alpa/cluster/quantity.h"
@@ -17,8 +18,8 @@ namespace alpa::cluster {
 // Whether a quantity may be zero; none may be negative.
 enum class Zero { kRefused, kAllowed };
 
-// Valid as long as the parsed file is. All errors are kInvalidInput: "FILE:LINE: PATH.KEY: what is wrong"; for a missing
-// key, the line where the table begins.
+// Valid as long as the parsed file is. All errors are kInvalidInput: "FILE:LINE: PATH.KEY: what is wrong"; for a
+// missing key, the line where the table begins.
 class TomlSection {
  public:
   // `path`: how to reach the table, "device.V100"; empty for the whole file.

@@ -17,9 +17,9 @@ using cluster::Mesh;
 
 // Which hosts the devices of a mesh lie on.
 struct Placement {
-  std::vector<int> host_of;           // by device of the mesh: index into `hosts`
-  std::vector<const Host*> hosts;     // those that have devices of the mesh
-  std::vector<int64_t> devices;       // of the mesh, by host
+  std::vector<int> host_of;        // by device of the mesh: index into `hosts`
+  std::vector<const Host*> hosts;  // those that have devices of the mesh
+  std::vector<int64_t> devices;    // of the mesh, by host
 };
 
 Placement Place(const Cluster& cluster, int64_t first, int64_t count) {
@@ -54,8 +54,7 @@ std::vector<int> Groups(const Mesh& mesh, AxisMask axes) {
 // members[g][h]: how many devices of group g lie on host h.
 std::vector<std::vector<int64_t>> Members(const std::vector<int>& group, const Placement& placement) {
   const int groups = 1 + *std::max_element(group.begin(), group.end());
-  std::vector<std::vector<int64_t>> members(static_cast<size_t>(groups),
-                                            std::vector<int64_t>(placement.hosts.size()));
+  std::vector<std::vector<int64_t>> members(static_cast<size_t>(groups), std::vector<int64_t>(placement.hosts.size()));
   for (size_t d = 0; d < group.size(); ++d) {
     ++members[static_cast<size_t>(group[d])][static_cast<size_t>(placement.host_of[d])];
   }
@@ -179,8 +178,7 @@ double MatrixFlops(const DeviceType& device, ir::DType dtype) {
 void DeriveRates(Model* model) {
   const DeviceType& device = model->device;
   for (size_t t = 0; t < model->matrix_seconds.size(); ++t) {
-    model->matrix_seconds[t] =
-        1 / (device.matrix_efficiency * MatrixFlops(device, static_cast<ir::DType>(t)));
+    model->matrix_seconds[t] = 1 / (device.matrix_efficiency * MatrixFlops(device, static_cast<ir::DType>(t)));
   }
   model->vector_seconds = 1 / device.vector_flops;
   model->memory_seconds = 1 / (device.bandwidth_efficiency * device.memory_bandwidth);

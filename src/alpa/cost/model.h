@@ -1,4 +1,5 @@
-// What things cost on a mesh of a cluster. One model serves the intra-operator pass, the stage search and the simulator.
+// What things cost on a mesh of a cluster. One model serves the intra-operator pass, the stage search and the
+// simulator.
 #pragma once
 
 #include <array>
@@ -51,8 +52,8 @@ struct Model {
   // Formulas::kAlpa one link per axis.
   std::vector<cluster::Link> links;
   // level_of_axis[a][l]: how many devices along axis a share a unit of level l (product over l = the axis' extent);
-  // level 0: within a host, level 1: hosts. An axis can span both (8 devices of 2 hosts of 4: {4, 2}). An axis that does
-  // not line up with the hosts lies on level 1 as a whole.
+  // level 0: within a host, level 1: hosts. An axis can span both (8 devices of 2 hosts of 4: {4, 2}). An axis that
+  // does not line up with the hosts lies on level 1 as a whole.
   std::vector<std::vector<int64_t>> level_of_axis;
 
   Formulas formulas = Formulas::kHierarchical;
@@ -83,9 +84,9 @@ Result<Model> MakeModel(const cluster::Cluster& cluster, const cluster::Mesh& me
 // devices and a factor (n-1)/n^2 n/2: the same.) alpha and beta: one per axis.
 Model MakeAlphaBetaModel(const cluster::Mesh& mesh, const std::vector<double>& alpha, const std::vector<double>& beta);
 
-// Time of one collective: alpha-beta per level, hierarchical where its axes span levels (reduce-scatter inside, all-reduce
-// between hosts over every device's share, all-gather inside), the better of ring and tree for all-reduce. Formulas in
-// README.md. 0 over no axes. Neither allocates; the second is for inner loops.
+// Time of one collective: alpha-beta per level, hierarchical where its axes span levels (reduce-scatter inside,
+// all-reduce between hosts over every device's share, all-gather inside), the better of ring and tree for all-reduce.
+// Formulas in README.md. 0 over no axes. Neither allocates; the second is for inner loops.
 Seconds CollectiveTime(const Model& model, const sharding::Collective& collective);
 Seconds CollectiveTime(const Model& model, sharding::CollectiveKind kind, AxisMask axes, Bytes bytes);
 
@@ -93,9 +94,9 @@ Seconds CollectiveTime(const Model& model, sharding::CollectiveKind kind, AxisMa
 AxisMask MaskOf(const std::vector<int>& axes);
 
 // Roofline of one kernel on one device: max(flops / (efficiency * peak of dtype), bytes / memory bandwidth) + launch.
-// `bytes`: what it reads and writes. Matrix products (contraction = true) run at the matrix peak, others at the vector one.
-// 0 without FLOPs and bytes: that is no kernel. Element types without a peak of their own are priced by the next wider
-// one that has it (bf16 on V100: f32); f64 without one at half of f32.
+// `bytes`: what it reads and writes. Matrix products (contraction = true) run at the matrix peak, others at the vector
+// one. 0 without FLOPs and bytes: that is no kernel. Element types without a peak of their own are priced by the next
+// wider one that has it (bf16 on V100: f32); f64 without one at half of f32.
 Seconds ComputeTime(const Model& model, Flops flops, Bytes bytes, ir::DType dtype, bool contraction);
 
 // The model as a page: device, links, and the path of each set of axes.

@@ -29,8 +29,8 @@ std::string ToString(const Model& model) {
   std::string text = fmt::format("mesh {} of {}\n", ToString(model.mesh), model.device.name);
   if (model.formulas == Formulas::kAlpa) {
     for (size_t a = 0; a < model.links.size(); ++a) {
-      text += fmt::format("  {}: alpha {}, beta {}\n", model.mesh.axes[a], model.links[a].alpha.value,
-                          model.links[a].beta);
+      text +=
+          fmt::format("  {}: alpha {}, beta {}\n", model.mesh.axes[a], model.links[a].alpha.value, model.links[a].beta);
     }
     return text;
   }
