@@ -17,41 +17,6 @@ std::vector<int64_t> BeginTimes(const Problem& problem) {
   return times;
 }
 
-// Subtracts from each use its least amount (noting it in `base`, a difference array), drops uses without effect and adds
-// up those over the same range.
-void NormaliseUses(CoreNode& node, std::vector<int64_t>& base) {
-  std::vector<Use> kept;
-  for (Use& use : node.uses) {
-    if (use.begin >= use.end) continue;
-    const int64_t least = *std::min_element(use.amount.begin(), use.amount.end());
-    if (least != 0) {
-      base[use.begin] += least;
-      base[use.end] -= least;
-      for (int64_t& amount : use.amount) amount -= least;
-    }
-    if (std::all_of(use.amount.begin(), use.amount.end(), [](int64_t amount) { return amount == 0; })) continue;
-    const auto same = std::find_if(kept.begin(), kept.end(),
-                                   [&](const Use& k) { return k.begin == use.begin && k.end == use.end; });
-    if (same == kept.end()) {
-      kept.push_back(std::move(use));
-    } else {
-      for (size_t i = 0; i < use.amount.size(); ++i) same->amount[i] += use.amount[i];
-    }
-  }
-  // A sum of uses may have a new least amount.
-  for (Use& use : kept) {
-    const int64_t least = *std::min_element(use.amount.begin(), use.amount.end());
-    if (least == 0) continue;
-    base[use.begin] += least;
-    base[use.end] -= least;
-    for (int64_t& amount : use.amount) amount -= least;
-  }
-  std::erase_if(kept, [](const Use& use) {
-    return std::all_of(use.amount.begin(), use.amount.end(), [](int64_t amount) { return amount == 0; });
-  });
-  node.uses = std::move(kept);
-}
-
 // Keeps the highest of the peaks that no assignment avoids.
 void NoteLeast(Core& core, int64_t slack, int64_t time) {
   if (slack < 0) core.infeasible = true;
@@ -60,11 +25,83 @@ void NoteLeast(Core& core, int64_t slack, int64_t time) {
   core.tight_time = time;
 }
 
+using Uses = std::vector<Use>;
+
+// The same memory as ranges that do not overlap, ascending.
+Uses Disjoint(const Uses& uses, size_t strategies) {
+  std::vector<int32_t> borders;
+  for (const Use& use : uses) {
+    if (use.begin < use.end) borders.insert(borders.end(), {use.begin, use.end});
+  }
+  std::sort(borders.begin(), borders.end());
+  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
+  if (borders.empty()) return {};
+  const auto at = [&](int32_t point) {
+    return static_cast<size_t>(std::lower_bound(borders.begin(), borders.end(), point) - borders.begin());
+  };
+  std::vector<int64_t> change(borders.size() * strategies);  // at each border, by strategy
+  for (const Use& use : uses) {
+    if (use.begin >= use.end) continue;
+    int64_t* begin = &change[at(use.begin) * strategies];
+    int64_t* end = &change[at(use.end) * strategies];
+    for (size_t i = 0; i < strategies; ++i) {
+      begin[i] += use.amount[i];
+      end[i] -= use.amount[i];
+    }
+  }
+  Uses out;
+  std::vector<int64_t> now(strategies);
+  for (size_t b = 0; b + 1 < borders.size(); ++b) {
+    for (size_t i = 0; i < strategies; ++i) now[i] += change[b * strategies + i];
+    out.push_back({borders[b], borders[b + 1], now});
+  }
+  return out;
+}
+
+// Makes the ranges of a node disjoint, takes from each what its strategies have in common (noting it in `base`, a
+// difference array over the points) and drops those without effect.
+void NormaliseUses(CoreNode& node, std::vector<int64_t>& base) {
+  if (node.uses.empty()) return;
+  Uses ranges = Disjoint(node.uses, node.cost.size());
+  node.uses.clear();
+  for (Use& use : ranges) {
+    const int64_t least = *std::min_element(use.amount.begin(), use.amount.end());
+    if (least != 0) {
+      base[use.begin] += least;
+      base[use.end] -= least;
+      for (int64_t& amount : use.amount) amount -= least;
+    }
+    if (std::all_of(use.amount.begin(), use.amount.end(), [](int64_t amount) { return amount == 0; })) continue;
+    if (!node.uses.empty() && node.uses.back().end == use.begin && node.uses.back().amount == use.amount) {
+      node.uses.back().end = use.end;
+    } else {
+      node.uses.push_back(std::move(use));
+    }
+  }
+}
+
+// Marks where the memory of a node can grow, and where it can shrink.
+void MarkChanges(const CoreNode& node, std::vector<char>& grows, std::vector<char>& shrinks) {
+  for (size_t u = 0; u < node.uses.size(); ++u) {
+    const Use& use = node.uses[u];
+    const Use* before = u > 0 && node.uses[u - 1].end == use.begin ? &node.uses[u - 1] : nullptr;
+    if (before == nullptr) {
+      grows[use.begin] = 1;
+    } else {
+      for (size_t i = 0; i < use.amount.size(); ++i) {
+        if (use.amount[i] > before->amount[i]) grows[use.begin] = 1;
+        if (use.amount[i] < before->amount[i]) shrinks[use.begin] = 1;
+      }
+    }
+    if (u + 1 == node.uses.size() || node.uses[u + 1].begin != use.end) shrinks[use.end] = 1;
+  }
+}
+
 // What the points in time look like from outside while they are thinned out.
 struct Point {
   int32_t index = 0;
   int64_t slack = 0;
-  bool begins = false, ends = false;  // whether uses begin or end between the point before and this one
+  bool begins = false, ends = false;  // whether memory can grow or shrink between the point before and this one
 };
 
 // The points of which none is in the shadow of a neighbour: where fewer things live and no less may be used.
@@ -145,9 +182,8 @@ void CompressTime(Core& core) {
       const int64_t largest = *std::max_element(use.amount.begin(), use.amount.end());
       most[use.begin] += largest;
       most[use.end] -= largest;
-      begins[use.begin] = 1;
-      ends[use.end] = 1;
     }
+    MarkChanges(node, begins, ends);
   }
   std::vector<Point> points;
   int64_t base_now = 0, most_now = 0;

@@ -8,7 +8,8 @@
 
 namespace alpa::solver {
 
-// Memory of a node over a range of points in time, beyond what its cheapest strategy takes there.
+// Memory of a node over a range of points in time. CompressTime makes the ranges of a node disjoint and ascending, and the
+// least amount of each 0.
 struct Use {
   int32_t begin = 0, end = 0;    // points [begin, end)
   std::vector<int64_t> amount;   // by strategy
@@ -57,7 +58,7 @@ struct Core {
 // A core that is equivalent to `problem`; without a usage limit it has no points.
 Core MakeCore(const Problem& problem);
 
-// Uses relative to the least of their node, those that never matter dropped; points that can never be the bottleneck, or
+// Uses as disjoint ranges, relative to the least of each, those that never matter dropped; points that can never be the bottleneck, or
 // lie in the shadow of a neighbour, dropped. Notes in `infeasible` when the least usage passes the limit.
 void CompressTime(Core& core);
 

@@ -1,6 +1,7 @@
 #include "alpa/solver/reduce.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -34,6 +35,27 @@ class Queue {
   std::vector<char> waits_;
 };
 
+// The least slack of any range of points.
+class RangeLeast {
+ public:
+  explicit RangeLeast(const std::vector<int64_t>& values) : levels_{values} {
+    for (size_t width = 2; width <= values.size(); width *= 2) {
+      const std::vector<int64_t>& half = levels_.back();
+      std::vector<int64_t> level(values.size() - width + 1);
+      for (size_t p = 0; p < level.size(); ++p) level[p] = std::min(half[p], half[p + width / 2]);
+      levels_.push_back(std::move(level));
+    }
+  }
+  // Of [begin, end), not empty.
+  int64_t Of(int32_t begin, int32_t end) const {
+    const auto level = std::bit_width(static_cast<uint32_t>(end - begin)) - 1;
+    return std::min(levels_[level][begin], levels_[level][end - (1 << level)]);
+  }
+
+ private:
+  std::vector<std::vector<int64_t>> levels_;  // of widths 1, 2, 4, ...
+};
+
 class Reducer {
  public:
   Reducer(Core& core, const ReduceOptions& options)
@@ -42,7 +64,8 @@ class Reducer {
         cheap_(core.nodes.size()),
         dominance_(core.nodes.size()),
         edge_to_(core.nodes.size(), -1),
-        clean_(core.edges.size(), 0) {}
+        clean_(core.edges.size(), 0),
+        least_slack_(core.slack) {}
 
   void Run() {
     for (size_t v = 0; v < core_.nodes.size(); ++v) {
@@ -51,12 +74,12 @@ class Reducer {
     for (;;) {
       while (!core_.infeasible && !cheap_.empty()) Visit(cheap_.Pop());
       if (core_.infeasible) return;
-      if (time_changed_) {
+      if (!options_.dominance || dominance_.empty()) {
+        if (!time_changed_) return;
         time_changed_ = false;
         TightenTime();
         continue;
       }
-      if (!options_.dominance || dominance_.empty()) return;
       // A batch at a time: what dominance removes makes the next nodes smaller.
       for (int n = 0; n < 64 && !dominance_.empty(); ++n) RemoveDominated(dominance_.Pop());
     }
@@ -211,19 +234,10 @@ class Reducer {
     return false;
   }
 
-  bool FitsAlone(const CoreNode& n, size_t i) {
-    for (const Use& use : n.uses) {
-      int64_t together = 0;  // at the beginning of this use, of all uses of the node
-      for (const Use& other : n.uses) {
-        if (other.begin <= use.begin && use.begin < other.end) together += other.amount[i];
-      }
-      if (together > core_.slack[use.begin]) return false;
-      if (n.uses.size() > 1) continue;
-      for (int32_t p = use.begin; p < use.end; ++p) {
-        if (use.amount[i] > core_.slack[p]) return false;
-      }
-    }
-    return true;
+  bool FitsAlone(const CoreNode& n, size_t i) const {
+    return std::all_of(n.uses.begin(), n.uses.end(), [&](const Use& use) {
+      return use.amount[i] == 0 || use.amount[i] <= least_slack_.Of(use.begin, use.end);
+    });
   }
 
   void Keep(int32_t v, const std::vector<char>& keep) {
@@ -397,13 +411,7 @@ class Reducer {
     for (const Use& use : follower.uses) {
       Use mine{use.begin, use.end, {}};
       for (int32_t i = 0; i < size; ++i) mine.amount.push_back(use.amount[to[i]]);
-      const auto same = std::find_if(n.uses.begin(), n.uses.end(),
-                                     [&](const Use& k) { return k.begin == use.begin && k.end == use.end; });
-      if (same == n.uses.end()) {
-        n.uses.push_back(std::move(mine));
-      } else {
-        for (int32_t i = 0; i < size; ++i) same->amount[i] += mine.amount[i];
-      }
+      n.uses.push_back(std::move(mine));  // CompressTime adds up what overlaps
     }
     DropEdgeAt(v, e);
     const std::vector<int32_t> moved = follower.edges;
@@ -486,6 +494,7 @@ class Reducer {
     for (size_t v = 0; v < core_.nodes.size(); ++v) uses[v] = core_.nodes[v].uses.size();
     const std::vector<int64_t> slack = core_.slack;
     CompressTime(core_);
+    least_slack_ = RangeLeast(core_.slack);
     for (size_t v = 0; v < core_.nodes.size(); ++v) {
       if (!core_.nodes[v].alive) continue;
       if (core_.nodes[v].uses.size() != uses[v] || (slack != core_.slack && uses[v] > 0)) {
@@ -500,12 +509,14 @@ class Reducer {
   Queue dominance_;
   std::vector<int32_t> edge_to_;  // by node, scratch
   std::vector<char> clean_;       // by edge: rows and columns have least cost 0
+  RangeLeast least_slack_;        // as of the last CompressTime; since then slack can only have become less
   bool time_changed_ = false;
 };
 
 }  // namespace
 
 void Reduce(Core& core, const ReduceOptions& options) {
+  if (!core.infeasible) CompressTime(core);
   if (core.infeasible) return;
   Reducer(core, options).Run();
   if (!core.infeasible) CompressTime(core);
