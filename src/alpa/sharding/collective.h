@@ -31,7 +31,7 @@ struct Collective {
 // Devices in each group.
 int64_t GroupSize(const Collective& collective, const cluster::Mesh& mesh);
 
-// "all-reduce over x, 1.50 MiB".
+// "all-reduce over x, 1.50 MiB", "all-gather over xy, 12 B".
 std::string ToString(const Collective& collective, const cluster::Mesh& mesh);
 
 }  // namespace alpa::sharding
