@@ -15,6 +15,7 @@
 #include "alpa/driver/check.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/version.h"
+#include "alpa/report/collectives.h"
 #include "alpa/report/loss_curve.h"
 #include "alpa/report/progress.h"
 #include "alpa/runtime/checkpoint.h"
@@ -157,6 +158,9 @@ class Training {
       return resumed_.has_value() ? resumed_->Value(input) : initial_->Value(input);
     };
     ALPA_TRY(trainer_, CompileSession(session_, provider, gate_));
+    if (session_.plan.prediction.has_value() || options_.gate.verbose) {
+      fmt::print("{}", report::CollectivesTable(session_.plan, trainer_->executable().stats().collectives));
+    }
     return Ok();
   }
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "alpa/xla/array.h"
+#include "alpa/xla/count_collectives.h"
 #include "alpa/xla/partition.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
@@ -68,36 +69,6 @@ class PjrtExecutable : public Executable {
   ExecutableStats stats_;
   std::vector<std::vector<::xla::PjRtBuffer*>> arguments_;  // by device; kept to spare an allocation per step
 };
-
-void CountCollectives(const ::xla::HloModule& module, ExecutableStats* stats) {
-  using Op = ::xla::HloOpcode;
-  for (const auto* computation : module.computations()) {
-    for (const auto* i : computation->instructions()) {
-      switch (i->opcode()) {
-        case Op::kAllReduce:
-        case Op::kAllReduceStart:
-          ++stats->all_reduces;
-          break;
-        case Op::kAllGather:
-        case Op::kAllGatherStart:
-          ++stats->all_gathers;
-          break;
-        case Op::kReduceScatter:
-          ++stats->reduce_scatters;
-          break;
-        case Op::kAllToAll:
-          ++stats->all_to_alls;
-          break;
-        case Op::kCollectivePermute:
-        case Op::kCollectivePermuteStart:
-          ++stats->collective_permutes;
-          break;
-        default:
-          break;
-      }
-    }
-  }
-}
 
 // Calls that XLA's own pipeline takes away or implements, and are thus in no registry.
 constexpr std::array<std::string_view, 5> kBuiltInCalls = {"Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape",
@@ -165,7 +136,7 @@ class PjrtClientAdapter : public Client {
     if (!loaded.ok()) return FromStatus(loaded.status(), Code::kUnsupported, "XLA cannot compile the step");
     std::vector<ir::Shape> outputs;
     for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
-    ExecutableStats stats = Stats(**loaded, Since(start));
+    ExecutableStats stats = Stats(**loaded, plan.mesh, Since(start));
     stats.collectives = partitioned.collectives;
     return std::unique_ptr<Executable>(
         std::make_unique<PjrtExecutable>(client_, std::move(*loaded), plan, std::move(outputs), std::move(stats)));
@@ -178,7 +149,8 @@ class PjrtClientAdapter : public Client {
   }
 
  private:
-  static ExecutableStats Stats(const ::xla::PjRtLoadedExecutable& loaded, Seconds compile_time) {
+  static ExecutableStats Stats(const ::xla::PjRtLoadedExecutable& loaded, const cluster::Mesh& mesh,
+                               Seconds compile_time) {
     ExecutableStats stats;
     stats.compile_time = compile_time;
     if (auto memory = loaded.GetCompiledMemoryStats(); memory.ok()) {
@@ -187,7 +159,7 @@ class PjrtClientAdapter : public Client {
       stats.temporary_bytes = Bytes(memory->temp_size_in_bytes);
     }
     if (auto modules = loaded.GetHloModules(); modules.ok() && !modules->empty()) {
-      CountCollectives(*(*modules)[0], &stats);
+      stats.executed = CountCollectives(*(*modules)[0], mesh);
     }
     return stats;
   }

@@ -53,8 +53,8 @@ struct ExecutableStats {
   // What one device's program communicates in a step, behind partitioning, by kind and axes (axes empty: groups of
   // devices that run along no mesh axes).
   std::vector<plan::CollectiveTotal> collectives;
-  // In the optimized program.
-  int all_reduces = 0, all_gathers = 0, reduce_scatters = 0, all_to_alls = 0, collective_permutes = 0;
+  // The same of the program that runs, which XLA has optimized since: it may have joined several collectives into one.
+  std::vector<plan::CollectiveTotal> executed;
 };
 
 // A compiled step on one mesh.
