@@ -4,17 +4,21 @@
 #include <string>
 
 #include "alpa/base/result.h"
+#include "alpa/driver/clusters.h"
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
+#include "alpa/driver/plan.h"
 #include "alpa/driver/run.h"
 #include "alpa/driver/version.h"
 
 namespace {
 
+using alpa::driver::ClustersOptions;
 using alpa::driver::DemoOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
+using alpa::driver::PlanOptions;
 using alpa::driver::RunOptions;
 
 const CLI::Range kDeviceCount(int64_t{1}, alpa::driver::kMostDevices);
@@ -82,6 +86,40 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
   AddGate(command, &options->gate, stop_after);
 }
 
+void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
+  CLI::App* command = app.add_subcommand("plan", "find the best sharding of a step on a mesh, and say how good it is");
+  command->footer(
+      "examples:\n"
+      "  alpa plan step.mlirbc --mesh 2x4 -o plan.json\n"
+      "  alpa plan step.mlirbc --cluster p3.16xlarge --mesh 2x4 --memory 12GiB\n"
+      "  alpa plan step.mlirbc --mesh 8 --pin 'params.*wte=[x,]'");
+  AddModel(command, &options->load);
+  command->add_option("--cluster", options->cluster,
+                      "name (see alpa clusters) or TOML file (default: local, this machine's virtual devices)");
+  command->add_option("--mesh", options->mesh, "logical mesh, e.g. 2x4 (default: hosts x devices of the cluster)");
+  command->add_option("--memory", options->memory,
+                      "limit per device, e.g. 16GiB, or none (default: what the device has)");
+  command->add_option("--method", options->method, "restrict the plan to a method people use by hand, to compare with")
+      ->check(CLI::IsMember({"auto", "data-parallel", "zero-2", "zero-3", "largest-dimension"}))
+      ->capture_default_str();
+  command->add_option("--microbatches", options->microbatches, "the batch is run in so many pieces (costs and memory)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--pin", options->pins, "PATTERN=SPEC: inputs or operations whose name matches lie like this");
+  command->add_option("-o,--out", options->out, "write the plan here");
+  command->add_option("--time-limit", options->time_limit, "seconds for the search")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--gap", options->gap, "stop when the plan is proven this close to the best, e.g. 0.01")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "threads for the search (default: one per core)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--json", options->json, "the outcome as JSON");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  AddGate(command, &options->gate, stop_after);
+}
+
 void AddDemo(CLI::App& app, DemoOptions* options) {
   CLI::App* command = app.add_subcommand("demo", "train a small byte-level GPT on text, and let it write");
   command->footer("example: alpa demo --data my_texts/ --steps 200");
@@ -90,6 +128,13 @@ void AddDemo(CLI::App& app, DemoOptions* options) {
   command->add_option("--steps", options->steps, "steps to train")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--out", options->out, "folder for the loss curve")->capture_default_str();
   command->add_option("--prompt", options->prompt, "text the model goes on from")->capture_default_str();
+}
+
+void AddClusters(CLI::App& app, ClustersOptions* options) {
+  CLI::App* command = app.add_subcommand("clusters", "known clusters, or what is in one");
+  command->footer("examples:\n  alpa clusters p3.16xlarge:8\n  alpa clusters local --toml > mine.toml");
+  command->add_option("CLUSTER", options->cluster, "a name such as p3.16xlarge:8 or local:2x4, or a TOML file");
+  command->add_flag("--toml", options->toml, "print the file of a known cluster, to be changed");
 }
 
 int Finish(const alpa::Status& status) {
@@ -109,18 +154,25 @@ int main(int argc, char** argv) {
   app.footer("alpa COMMAND --help shows options and an example.");
   InspectOptions inspect;
   RunOptions run;
+  PlanOptions plan;
   DemoOptions demo;
+  ClustersOptions clusters;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
+  AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
   AddDemo(app, &demo);
+  AddClusters(app, &clusters);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (!stop_after.empty()) inspect.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
+  if (!stop_after.empty())
+    inspect.gate.stop_after = plan.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
+  if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
+  if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
   return Finish(alpa::driver::Demo(demo));
 }

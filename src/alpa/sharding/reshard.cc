@@ -29,7 +29,6 @@ struct Move {
   int from = -1;       // key of the state before
   bool slice = false;  // else a collective
   CollectiveKind kind = CollectiveKind::kAllReduce;
-  std::array<bool, kMaxAxes> axes{};
 };
 
 // Bytes sent per device, in units of array / devices^2; then collectives; then slices.
@@ -53,7 +52,7 @@ std::vector<int> AxesThatMatter(const Layout& from, const Spec& to, const cluste
 }
 
 // Shortest paths between the layouts of one array (Dijkstra). Axes and dimensions that take part at neither end are
-// left out: a detour through them saves nothing, as the tests show by trying.
+// left out: the detours through them that save bytes cost further collectives.
 class Search {
  public:
   Search(const Layout& from, const Spec& to, const ir::Shape& shape, const cluster::Mesh& mesh, std::vector<int> axes)
@@ -165,9 +164,7 @@ class Search {
     if (distance >= best_[At(key)]) return;
     best_[At(key)] = distance;
     states_[At(key)] = to;
-    Move& move = moves_[At(key)];
-    move = {from, slice, kind, {}};
-    for (int i = 0; i < n_; ++i) move.axes[At(i)] = states_[At(from)].at[At(i)] != to.at[At(i)];
+    moves_[At(key)] = {from, slice, kind};
     queue_.push({distance, key});
   }
 
@@ -281,11 +278,26 @@ class Search {
     return steps;
   }
 
+  // An axis that stays in its place between others that swap, [xyz] to [zyx], lies elsewhere in the dimension all the
+  // same when their extents differ: behind the first difference all axes of a dimension take part in a permutation.
+  void AddFollowers(const State& from, std::array<bool, kMaxAxes>& moved) const {
+    for (int8_t d = 0; d < static_cast<int8_t>(dims_.size()); ++d) {
+      bool behind = false;
+      for (const int i : AxesOf(from, d)) {
+        behind = behind || moved[At(i)];
+        moved[At(i)] = behind;
+      }
+    }
+  }
+
   Collective CollectiveOf(const Move& move, const State& from, const State& to) const {
     Collective c;
     c.kind = move.kind;
+    std::array<bool, kMaxAxes> moved{};
+    for (int i = 0; i < n_; ++i) moved[At(i)] = from.at[At(i)] != to.at[At(i)];
+    if (move.kind == CollectiveKind::kCollectivePermute) AddFollowers(from, moved);
     for (int i = 0; i < n_; ++i) {
-      if (move.axes[At(i)]) c.axes.push_back(Axis(i));
+      if (moved[At(i)]) c.axes.push_back(Axis(i));
     }
     const State& larger = move.kind == CollectiveKind::kAllGather ? to : from;
     c.bytes = ShardShape(SpecOf(larger), shape_, mesh_).bytes();

@@ -29,8 +29,9 @@ struct ReshardStep {
 //
 // Sent per device, of a piece of b bytes among n: all-reduce 2 b (n-1)/n; reduce-scatter, all-to-all b (n-1)/n;
 // all-gather b (n-1); permute b. Empty when the layouts are equal (up to axes of extent 1, which say nothing).
-// `shape` is that of the whole array; both fit it. Partial results with Combiner::kOther cannot be joined
-// (ALPA_CHECK). Takes microseconds, independent of the extents.
+// Axes and dimensions that are split or partial at neither end take no part. `shape` is that of the whole array; both
+// fit it. Partial results with Combiner::kOther cannot be joined (ALPA_CHECK). Takes microseconds, independent of the
+// extents.
 std::vector<ReshardStep> Reshard(const Layout& from, const Spec& to, const ir::Shape& shape, const cluster::Mesh& mesh);
 
 }  // namespace alpa::sharding

@@ -1,0 +1,192 @@
+#include "alpa/report/plan_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <vector>
+
+namespace alpa::report {
+namespace {
+
+using intra::OpChoice;
+using intra::PlannedStep;
+
+// "3.20 ms" also for what is below a microsecond.
+std::string Time(double seconds) { return ToString(Seconds(seconds)); }
+
+std::string SignedTime(double seconds) { return (seconds < 0 ? "-" : "+") + Time(std::abs(seconds)); }
+
+std::string SignedBytes(int64_t bytes) { return (bytes < 0 ? "-" : "+") + ToString(Bytes(std::abs(bytes))); }
+
+// "[,x] +1.20 ms; [] +3.00 ms, +20 MiB".
+std::string Others(const OpChoice& choice, const cluster::Mesh& mesh) {
+  std::string out;
+  for (const intra::Alternative& other : choice.others) {
+    if (!out.empty()) out += "; ";
+    out += fmt::format("{} {}", sharding::ToString(other.spec, mesh), SignedTime(other.seconds));
+    if (other.bytes != 0) out += ", " + SignedBytes(other.bytes);
+  }
+  return out;
+}
+
+std::string Cut(std::string text, size_t width) {
+  if (text.size() <= width) return text;
+  return text.substr(0, width - 3) + "...";
+}
+
+std::string NameOf(const ir::Module& module, ir::OpId op) {
+  for (size_t i = 0; i < module.inputs.size(); ++i) {
+    if (module.value(module.inputs[i]).producer == op)
+      return module.input_names[i].empty() ? fmt::format("input {}", i) : module.input_names[i];
+  }
+  return module.op(op).name;
+}
+
+std::string Where(const ir::Module& module, ir::OpId op) {
+  const ir::Location location = ir::LocationOf(module, module.op(op));
+  if (!location.file.empty()) {
+    const size_t slash = location.file.rfind('/');
+    const std::string file = slash == std::string::npos ? location.file : location.file.substr(slash + 1);
+    return location.function.empty() ? fmt::format("{}:{}", file, location.line)
+                                     : fmt::format("{}:{} ({})", file, location.line, location.function);
+  }
+  return location.name;
+}
+
+// Choices in descending order of `key`, those with key 0 left out.
+template <typename Key>
+std::vector<const OpChoice*> Largest(const PlannedStep& planned, size_t count, const Key& key) {
+  std::vector<const OpChoice*> all;
+  for (const OpChoice& choice : planned.choices) {
+    if (key(choice) > 0) all.push_back(&choice);
+  }
+  std::stable_sort(all.begin(), all.end(), [&](const auto* a, const auto* b) { return key(*a) > key(*b); });
+  all.resize(std::min(all.size(), count));
+  return all;
+}
+
+// Inputs of equal shape and layout stand in one row.
+struct ArrayRow {
+  const OpChoice* first = nullptr;
+  int count = 0;
+};
+
+std::vector<ArrayRow> LargestInputs(const ir::Module& module, const PlannedStep& planned) {
+  std::map<std::pair<std::string, std::string>, ArrayRow> rows;
+  for (const OpChoice& choice : planned.choices) {
+    const ir::Op& op = module.op(choice.op);
+    if (op.kind != ir::OpKind::kParameter) continue;
+    ArrayRow& row =
+        rows[{ir::ToString(module.shape(op.results[0])), sharding::ToString(choice.result, planned.plan.mesh)}];
+    if (row.first == nullptr || row.first->others.empty()) row.first = &choice;
+    ++row.count;
+  }
+  std::vector<ArrayRow> out;
+  for (const auto& [key, row] : rows) out.push_back(row);
+  const auto total = [](const ArrayRow& row) { return row.first->bytes.value * row.count; };
+  std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) { return total(a) > total(b); });
+  out.resize(std::min<size_t>(out.size(), 10));
+  return out;
+}
+
+std::string Summary(const ir::Module& module, const cost::Model& model, const PlannedStep& planned) {
+  const plan::Prediction& p = *planned.plan.prediction;
+  const intra::SolveReport& r = planned.report;
+  std::string out =
+      fmt::format("{} on mesh {} of {} ({} x {}), method {}\n", module.name, cluster::ToString(planned.plan.mesh),
+                  p.cluster, planned.plan.mesh.size(), model.device.name, planned.plan.method);
+  out +=
+      fmt::format("planned in {}: {} operations of {} kinds, {} edges; solver {}, {}\n\n", ToString(r.build + r.solve),
+                  r.nodes, r.classes, r.edges, ToString(r.solve), solver::Name(r.status));
+  out += fmt::format("{:<22}{:>12}\n", "step time, predicted", ToString(p.compute + p.communication));
+  out += fmt::format("{:<22}{:>12}\n", "  compute", ToString(p.compute));
+  out += fmt::format("{:<22}{:>12}\n", "  communication", ToString(p.communication));
+  out += fmt::format("{:<22}{:>12}   of {} per device\n", "memory, peak", ToString(p.memory),
+                     ToString(model.device.memory));
+  out += fmt::format("{:<22}{:>12}   no plan of this search space costs less than {}: gap {:.2f} %\n", "objective",
+                     Time(r.cost), Time(r.bound), 100 * r.gap);
+  return out;
+}
+
+std::string Collectives(const PlannedStep& planned) {
+  const auto& mesh = planned.plan.mesh;
+  std::string out = fmt::format("\n{:<22}{:<8}{:>8}{:>14}\n", "Communication", "axes", "count", "bytes");
+  for (const plan::CollectiveTotal& t : planned.plan.prediction->collectives) {
+    std::string axes;
+    for (const int axis : t.axes) axes += mesh.axes[static_cast<size_t>(axis)];
+    out += fmt::format("  {:<20}{:<8}{:>8}{:>14}\n", sharding::Name(t.kind), axes, t.count, ToString(t.bytes));
+  }
+  if (planned.plan.prediction->collectives.empty()) out += "  none\n";
+  return out;
+}
+
+}  // namespace
+
+std::string PlanText(const ir::Module& module, const ir::StepSignature& signature, const cost::Model& model,
+                     const PlannedStep& planned) {
+  const auto& mesh = planned.plan.mesh;
+  std::string out = Summary(module, model, planned);
+
+  out += fmt::format("\n{:<34}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "shape", "x", "layout", "per device",
+                     "other layouts would cost");
+  for (const ArrayRow& row : LargestInputs(module, planned)) {
+    const ir::Op& op = module.op(row.first->op);
+    const ir::Shape& shape = module.shape(op.results[0]);
+    out +=
+        fmt::format("  {:<32}{:<24}{:>4}  {:<10}{:>14}   {}\n", Cut(NameOf(module, row.first->op), 31),
+                    ir::ToString(shape), row.count, sharding::ToString(row.first->result, mesh),
+                    ToString(sharding::ShardShape(row.first->result, shape, mesh).bytes()), Others(*row.first, mesh));
+  }
+
+  out += fmt::format("\n{:<22}{:>10}{:>10}  {:<26}{:<10}{:<34} {}\n", "Most expensive", "compute", "comm.", "strategy",
+                     "result", "where", "other layouts would cost");
+  for (const OpChoice* c :
+       Largest(planned, 12, [](const OpChoice& choice) { return choice.compute + choice.communication; })) {
+    out += fmt::format("  {:<20}{:>10}{:>10}  {:<26}{:<10}{:<34} {}\n", Cut(NameOf(module, c->op), 19),
+                       Time(c->compute), Time(c->communication), Cut(c->strategy, 25),
+                       sharding::ToString(c->result, mesh), Cut(Where(module, c->op), 33), Others(*c, mesh));
+  }
+  (void)signature;
+  return out + Collectives(planned);
+}
+
+std::string PlanJson(const ir::Module& module, const cost::Model& model, const PlannedStep& planned) {
+  const plan::Prediction& p = *planned.plan.prediction;
+  const intra::SolveReport& r = planned.report;
+  nlohmann::ordered_json out;
+  out["model"] = module.name;
+  out["method"] = planned.plan.method;
+  out["mesh"] = planned.plan.mesh.shape;
+  out["cluster"] = p.cluster;
+  out["device"] = model.device.name;
+  out["status"] = solver::Name(r.status);
+  out["cost_s"] = r.cost;
+  out["bound_s"] = r.bound;
+  out["gap"] = r.gap;
+  out["compute_s"] = p.compute.value;
+  out["communication_s"] = p.communication.value;
+  out["memory_bytes"] = p.memory.value;
+  out["device_memory_bytes"] = model.device.memory.value;
+  out["build_s"] = r.build.value;
+  out["solve_s"] = r.solve.value;
+  out["nodes"] = r.nodes;
+  out["edges"] = r.edges;
+  auto& collectives = out["collectives"] = nlohmann::ordered_json::array();
+  for (const plan::CollectiveTotal& t : p.collectives) {
+    std::string axes;
+    for (const int axis : t.axes) axes += planned.plan.mesh.axes[static_cast<size_t>(axis)];
+    collectives.push_back(
+        {{"kind", sharding::Name(t.kind)}, {"axes", axes}, {"count", t.count}, {"bytes", t.bytes.value}});
+  }
+  auto& inputs = out["inputs"] = nlohmann::ordered_json::object();
+  for (size_t i = 0; i < module.inputs.size(); ++i) {
+    const std::string name = module.input_names[i].empty() ? fmt::format("input {}", i) : module.input_names[i];
+    inputs[name] = sharding::ToString(planned.plan.inputs[i], planned.plan.mesh);
+  }
+  return out.dump(1) + "\n";
+}
+
+}  // namespace alpa::report
