@@ -40,7 +40,7 @@ Answer Fit(Problem& free, int64_t limit, Budget& budget, std::vector<int32_t>* a
   const int64_t had = mine.work;
   const BranchResult result = Branch(Extract(flat), 1, {}, options, mine);
   budget.work -= had - mine.work + std::ssize(flat.table);
-  if (result.assignment.empty()) return result.complete ? Answer::kNone : Answer::kOpen;
+  if (!result.found) return result.complete ? Answer::kNone : Answer::kOpen;
   *assignment = ToAssignment(core, flat, result.assignment);
   return Answer::kFound;
 }

@@ -122,6 +122,7 @@ class Solver {
   std::vector<int32_t> assignment_;
   double cost_ = kInfinity;
   double bound_ = -kInfinity;
+  int64_t least_peak_ = 0;
   bool exhausted_ = false;             // nothing better than cost_ exists
   double shrunk_room_ = kInfinity;     // cost - bound when strategies were last removed
   uint64_t round_ = 0;
@@ -245,7 +246,7 @@ void Solver::Round(int64_t work) {
   const auto lane = [&](int n) {
     if (n == 0 && do_tree) {
       tree = Branch(Extract(*flat_), cost_, local.prices, branch, budgets[0]);
-      if (!tree.assignment.empty()) found[0] = MakeIncumbent(*flat_, tree.assignment);
+      if (tree.found) found[0] = MakeIncumbent(*flat_, tree.assignment);
     } else if (n == 0 && do_bound) {
       for (int64_t left = std::min<int64_t>(2000, budgets[0].work / ascent_->work_per_step() / 2); left > 0; --left) {
         ascent_->Step(cost_);
@@ -290,6 +291,7 @@ void Solver::Round(int64_t work) {
 
 Solution Solver::Run() {
   core_ = MakeCore(problem_);
+  least_peak_ = core_.least_peak;  // before strategies that do not fit are gone
   Report("reduce");
   Reduce(core_);
   if (core_.infeasible) return NothingFits();
@@ -342,7 +344,7 @@ Solution Solver::Run() {
     if (exhausted_) return NothingFits();
     return Finish(SolveStatus::kUnknown);
   }
-  if (exhausted_) bound_ = std::max(bound_, cost_ - Tolerance());
+  if (exhausted_) bound_ = options_.gap > 0 ? std::max(bound_, cost_ - Tolerance()) : cost_;
   const double proof = whole_ ? 0.5 : kRelativeTolerance * std::fabs(cost_);
   if (cost_ - bound_ <= proof) bound_ = cost_;
   return Finish(bound_ >= cost_ ? SolveStatus::kOptimal : SolveStatus::kFeasible);
@@ -353,7 +355,7 @@ Solution Solver::NothingFits() { return Finish(SolveStatus::kInfeasible); }
 Solution Solver::Finish(SolveStatus status) {
   Solution solution;
   solution.status = status;
-  solution.least_peak_bound = core_.least_peak;
+  solution.least_peak_bound = least_peak_;
   if (status == SolveStatus::kInfeasible || status == SolveStatus::kUnknown) {
     Budget budget = MakeBudget(kFirstTree);
     budget.work = kFirstTree;  // it must have an answer
