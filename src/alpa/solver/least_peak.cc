@@ -30,7 +30,9 @@ Answer Fit(Problem& free, int64_t limit, Budget& budget, std::vector<int32_t>* a
   free.usage_limit = limit;
   Core core = MakeCore(free);
   *least = std::max(*least, core.least_peak);
-  Reduce(core);
+  ReduceOptions reduce;
+  reduce.stopped = budget.stopped;
+  Reduce(core, reduce);
   if (core.infeasible) return Answer::kNone;
   const Flat flat = MakeFlat(core);
   BranchOptions options;

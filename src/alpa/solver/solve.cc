@@ -27,6 +27,7 @@ constexpr int64_t kFirstTree = 400'000'000;   // work for the first attempt to s
 constexpr int64_t kFirstRound = 100'000'000;  // work per lane and round; grows
 constexpr int64_t kLongestRound = 1'000'000'000;
 constexpr int kFirstSteps = 300;
+constexpr double kGraceSeconds = 1;
 
 // Whether all costs are whole numbers that doubles add up exactly. Then assignments differ by 1 or not at all.
 bool CostsAreWhole(const Problem& problem) {
@@ -210,6 +211,7 @@ bool Solver::Shrink() {
   // Without dominance, so that the best assignment stays one of the core.
   ReduceOptions options;
   options.dominance = false;
+  options.stopped = [this] { return Stopped(); };
   Reduce(core_, options);
   if (core_.infeasible) {
     exhausted_ = true;
@@ -293,7 +295,9 @@ Solution Solver::Run() {
   core_ = MakeCore(problem_);
   least_peak_ = core_.least_peak;  // before strategies that do not fit are gone
   Report("reduce");
-  Reduce(core_);
+  ReduceOptions reduce;
+  reduce.stopped = [this] { return Stopped(); };
+  Reduce(core_, reduce);
   if (core_.infeasible) return NothingFits();
   Rebuild();
   if (flat_->nodes() == 0) {
@@ -321,6 +325,7 @@ Solution Solver::Run() {
         core_ = MakeCore(problem_);
         ReduceOptions gentle;
         gentle.dominance = false;
+        gentle.stopped = [this] { return Stopped(); };
         Reduce(core_, gentle);
         Rebuild();
       }
@@ -357,8 +362,11 @@ Solution Solver::Finish(SolveStatus status) {
   solution.status = status;
   solution.least_peak_bound = least_peak_;
   if (status == SolveStatus::kInfeasible || status == SolveStatus::kUnknown) {
-    Budget budget = MakeBudget(kFirstTree);
-    budget.work = kFirstTree;  // it must have an answer
+    // There must be some answer, so a little more time when it is up.
+    Budget budget;
+    budget.work = kFirstTree;
+    const double until = std::max(options_.time_limit.value, Elapsed()) + kGraceSeconds;
+    if (options_.work_limit <= 0) budget.stopped = [this, until] { return Elapsed() >= until; };
     LeastPeak least = FindLeastPeak(problem_, /*enough=*/false, budget);
     assignment_ = std::move(least.assignment);
     solution.least_peak_bound = std::max(solution.least_peak_bound, least.bound);
