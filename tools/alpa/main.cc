@@ -9,6 +9,7 @@
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/run.h"
+#include "alpa/driver/solve.h"
 #include "alpa/driver/version.h"
 
 namespace {
@@ -20,6 +21,7 @@ using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::PlanOptions;
 using alpa::driver::RunOptions;
+using alpa::driver::SolveCommand;
 
 const CLI::Range kDeviceCount(int64_t{1}, alpa::driver::kMostDevices);
 
@@ -137,6 +139,26 @@ void AddClusters(CLI::App& app, ClustersOptions* options) {
   command->add_flag("--toml", options->toml, "print the file of a known cluster, to be changed");
 }
 
+void AddSolve(CLI::App& app, SolveCommand* options) {
+  CLI::App* command = app.add_subcommand("solve", "the best assignment of a sharding problem, and a bound");
+  command->footer(
+      "example: alpa solve B.json.gz --time-limit 60 -o solution.json\n"
+      "The problem is in the JSON of google/iopddl. Ctrl-C ends the search; the best so far is the answer.");
+  command->add_option("PROBLEM", options->problem, "JSON of google/iopddl, also .gz")->required();
+  command->add_option("--time-limit", options->time_limit, "seconds, with reading the file")->capture_default_str();
+  command->add_option("--threads", options->threads, "threads (default: one per core)")->check(CLI::Range(0, 1024));
+  command->add_option("--seed", options->seed, "of the search")->capture_default_str();
+  command
+      ->add_option("--work-limit", options->work_limit,
+                   "stop after this much work instead of time; the answer then depends on the seed only")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--gap", options->gap, "stop when (cost - bound) / cost is not above this")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_flag("--json", options->json, "print JSON");
+  command->add_option("-o,--out", options->out, "write the JSON here");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+}
+
 int Finish(const alpa::Status& status) {
   if (status.ok()) return 0;
   std::fflush(stdout);
@@ -157,12 +179,14 @@ int main(int argc, char** argv) {
   PlanOptions plan;
   DemoOptions demo;
   ClustersOptions clusters;
+  SolveCommand solve;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
+  AddSolve(app, &solve);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -174,5 +198,6 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
+  if (app.got_subcommand("solve")) return Finish(alpa::driver::Solve(solve));
   return Finish(alpa::driver::Demo(demo));
 }

@@ -26,6 +26,7 @@ class Searcher {
   double Search(Core core, std::vector<double> prices, int depth, double inherited, const Up& up);
 
   bool out_of_budget() const { return out_; }
+  bool found() const { return found_; }
   double upper() const { return upper_; }
   std::vector<int32_t> TakeAssignment() { return std::move(best_); }
 
@@ -34,6 +35,7 @@ class Searcher {
   void Offer(const Core& core, const Flat& flat, const std::vector<int32_t>& choice, double cost, const Up& up) {
     if (!(cost < Limit())) return;
     upper_ = cost;
+    found_ = true;
     best_ = up(ToAssignment(core, flat, choice));
     if (options_.found) options_.found(best_, cost);
   }
@@ -44,6 +46,7 @@ class Searcher {
   const BranchOptions& options_;
   Budget& budget_;
   std::vector<int32_t> best_;
+  bool found_ = false;
   bool out_ = false;
 };
 
@@ -163,6 +166,7 @@ BranchResult Branch(Core core, double upper, const std::vector<double>& prices, 
   const double least =
       searcher.Search(std::move(core), prices, 0, -kInfinity, [](std::vector<int32_t> assignment) { return assignment; });
   result.complete = !searcher.out_of_budget();
+  result.found = searcher.found();
   result.assignment = searcher.TakeAssignment();
   result.cost = searcher.upper();
   result.bound = result.complete ? searcher.upper() - options.tolerance : std::min(least, searcher.upper());

@@ -29,7 +29,8 @@ struct BranchOptions {
 
 struct BranchResult {
   bool complete = false;             // the whole tree was searched: nothing below `cost` (or `upper`) exists
-  std::vector<int32_t> assignment;   // by node; numbers as in `origin`. Empty: nothing below `upper` found
+  bool found = false;                // an assignment below `upper`
+  std::vector<int32_t> assignment;   // it, by node; numbers as in `origin`
   double cost = 0;                   // of the assignment, or `upper`
   double bound = 0;                  // no assignment costs less
 };

@@ -18,11 +18,9 @@ std::vector<int64_t> BeginTimes(const Problem& problem) {
 }
 
 // Keeps the highest of the peaks that no assignment avoids.
-void NoteLeast(Core& core, int64_t slack, int64_t time) {
+void NoteLeast(Core& core, int64_t slack) {
   if (slack < 0) core.infeasible = true;
-  if (core.limit - slack <= core.least_peak) return;
-  core.least_peak = core.limit - slack;
-  core.tight_time = time;
+  core.least_peak = std::max(core.least_peak, core.limit - slack);
 }
 
 using Uses = std::vector<Use>;
@@ -192,7 +190,7 @@ void CompressTime(Core& core) {
     base_now += base[p];
     most_now += most[p];
     core.slack[p] -= base_now;
-    NoteLeast(core, core.slack[p], core.point_time[p]);
+    NoteLeast(core, core.slack[p]);
     begins_now = begins_now || begins[p] != 0;
     ends_now = ends_now || ends[p] != 0;
     if (core.slack[p] >= 0 && most_now <= core.slack[p]) continue;  // never a bottleneck
@@ -226,7 +224,7 @@ void CompressTime(Core& core) {
   for (size_t p = 0; p < core.slack.size(); ++p) {
     sum += gained[p];
     core.slack[p] -= sum;
-    NoteLeast(core, core.slack[p], core.point_time[p]);
+    NoteLeast(core, core.slack[p]);
   }
 }
 

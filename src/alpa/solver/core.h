@@ -51,8 +51,7 @@ struct Core {
   std::vector<int64_t> point_time;         // by point: a time of the Problem
   std::vector<Elimination> eliminations;   // in order
   bool infeasible = false;                 // no assignment left
-  int64_t least_peak = 0;                  // no assignment needs less memory than this at its peak
-  int64_t tight_time = 0;                  // where
+  int64_t least_peak = 0;                  // no assignment of what is left needs less memory than this at its peak
 };
 
 // A core that is equivalent to `problem`; without a usage limit it has no points.

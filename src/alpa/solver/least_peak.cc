@@ -30,7 +30,9 @@ Answer Fit(Problem& free, int64_t limit, Budget& budget, std::vector<int32_t>* a
   free.usage_limit = limit;
   Core core = MakeCore(free);
   *least = std::max(*least, core.least_peak);
-  Reduce(core);
+  ReduceOptions reduce;
+  reduce.stopped = budget.stopped;
+  Reduce(core, reduce);
   if (core.infeasible) return Answer::kNone;
   const Flat flat = MakeFlat(core);
   BranchOptions options;
@@ -40,7 +42,7 @@ Answer Fit(Problem& free, int64_t limit, Budget& budget, std::vector<int32_t>* a
   const int64_t had = mine.work;
   const BranchResult result = Branch(Extract(flat), 1, {}, options, mine);
   budget.work -= had - mine.work + std::ssize(flat.table);
-  if (result.assignment.empty()) return result.complete ? Answer::kNone : Answer::kOpen;
+  if (!result.found) return result.complete ? Answer::kNone : Answer::kOpen;
   *assignment = ToAssignment(core, flat, result.assignment);
   return Answer::kFound;
 }

@@ -90,7 +90,7 @@ class LocalSearch {
     const int64_t had = mine.work;
     const BranchResult result = Branch(std::move(core), now, options_.prices, options, mine);
     budget.work -= had - mine.work;
-    if (!result.assignment.empty()) {
+    if (result.found) {
       std::vector<int32_t> choice = incumbent_.choice;
       for (size_t n = 0; n < part.size(); ++n) choice[part[n]] = result.assignment[n];
       Incumbent next = MakeIncumbent(flat_, std::move(choice));

@@ -72,7 +72,10 @@ class Reducer {
       if (core_.nodes[v].alive) Touch(static_cast<int32_t>(v));
     }
     for (;;) {
-      while (!core_.infeasible && !cheap_.empty()) Visit(cheap_.Pop());
+      while (!core_.infeasible && !cheap_.empty()) {
+        Visit(cheap_.Pop());
+        if (Stopped()) return;
+      }
       if (core_.infeasible) return;
       if (!options_.dominance || dominance_.empty()) {
         if (!time_changed_) return;
@@ -82,6 +85,7 @@ class Reducer {
       }
       // A batch at a time: what dominance removes makes the next nodes smaller.
       for (int n = 0; n < 64 && !dominance_.empty(); ++n) RemoveDominated(dominance_.Pop());
+      if (Stopped()) return;
     }
   }
 
@@ -89,6 +93,7 @@ class Reducer {
   CoreNode& node(int32_t v) { return core_.nodes[v]; }
   CoreEdge& edge(int32_t e) { return core_.edges[e]; }
 
+  bool Stopped() { return options_.stopped && ++visits_ % 64 == 0 && options_.stopped(); }
   void Touch(int32_t v) {
     cheap_.Push(v);
     dominance_.Push(v);
@@ -511,6 +516,7 @@ class Reducer {
   std::vector<char> clean_;       // by edge: rows and columns have least cost 0
   RangeLeast least_slack_;        // as of the last CompressTime; since then slack can only have become less
   bool time_changed_ = false;
+  int64_t visits_ = 0;
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Makes a core smaller without losing its best assignment.
 #pragma once
 
+#include <functional>
+
 #include "alpa/solver/core.h"
 
 namespace alpa::solver {
@@ -9,6 +11,8 @@ struct ReduceOptions {
   bool dominance = true;
   // Largest table that eliminating a node may create.
   int64_t largest_table = 4096;
+  // Polled; true: leaves the core as it is by then, which is as good if larger.
+  std::function<bool()> stopped;
 };
 
 // To a fixpoint: forbidden strategies (arc consistency), strategies that take more memory than there is, strategies that

@@ -27,6 +27,7 @@ constexpr int64_t kFirstTree = 400'000'000;   // work for the first attempt to s
 constexpr int64_t kFirstRound = 100'000'000;  // work per lane and round; grows
 constexpr int64_t kLongestRound = 1'000'000'000;
 constexpr int kFirstSteps = 300;
+constexpr double kGraceSeconds = 1;
 
 // Whether all costs are whole numbers that doubles add up exactly. Then assignments differ by 1 or not at all.
 bool CostsAreWhole(const Problem& problem) {
@@ -122,6 +123,7 @@ class Solver {
   std::vector<int32_t> assignment_;
   double cost_ = kInfinity;
   double bound_ = -kInfinity;
+  int64_t least_peak_ = 0;
   bool exhausted_ = false;             // nothing better than cost_ exists
   double shrunk_room_ = kInfinity;     // cost - bound when strategies were last removed
   uint64_t round_ = 0;
@@ -209,6 +211,7 @@ bool Solver::Shrink() {
   // Without dominance, so that the best assignment stays one of the core.
   ReduceOptions options;
   options.dominance = false;
+  options.stopped = [this] { return Stopped(); };
   Reduce(core_, options);
   if (core_.infeasible) {
     exhausted_ = true;
@@ -245,7 +248,7 @@ void Solver::Round(int64_t work) {
   const auto lane = [&](int n) {
     if (n == 0 && do_tree) {
       tree = Branch(Extract(*flat_), cost_, local.prices, branch, budgets[0]);
-      if (!tree.assignment.empty()) found[0] = MakeIncumbent(*flat_, tree.assignment);
+      if (tree.found) found[0] = MakeIncumbent(*flat_, tree.assignment);
     } else if (n == 0 && do_bound) {
       for (int64_t left = std::min<int64_t>(2000, budgets[0].work / ascent_->work_per_step() / 2); left > 0; --left) {
         ascent_->Step(cost_);
@@ -290,8 +293,11 @@ void Solver::Round(int64_t work) {
 
 Solution Solver::Run() {
   core_ = MakeCore(problem_);
+  least_peak_ = core_.least_peak;  // before strategies that do not fit are gone
   Report("reduce");
-  Reduce(core_);
+  ReduceOptions reduce;
+  reduce.stopped = [this] { return Stopped(); };
+  Reduce(core_, reduce);
   if (core_.infeasible) return NothingFits();
   Rebuild();
   if (flat_->nodes() == 0) {
@@ -319,6 +325,7 @@ Solution Solver::Run() {
         core_ = MakeCore(problem_);
         ReduceOptions gentle;
         gentle.dominance = false;
+        gentle.stopped = [this] { return Stopped(); };
         Reduce(core_, gentle);
         Rebuild();
       }
@@ -342,7 +349,7 @@ Solution Solver::Run() {
     if (exhausted_) return NothingFits();
     return Finish(SolveStatus::kUnknown);
   }
-  if (exhausted_) bound_ = std::max(bound_, cost_ - Tolerance());
+  if (exhausted_) bound_ = options_.gap > 0 ? std::max(bound_, cost_ - Tolerance()) : cost_;
   const double proof = whole_ ? 0.5 : kRelativeTolerance * std::fabs(cost_);
   if (cost_ - bound_ <= proof) bound_ = cost_;
   return Finish(bound_ >= cost_ ? SolveStatus::kOptimal : SolveStatus::kFeasible);
@@ -353,10 +360,13 @@ Solution Solver::NothingFits() { return Finish(SolveStatus::kInfeasible); }
 Solution Solver::Finish(SolveStatus status) {
   Solution solution;
   solution.status = status;
-  solution.least_peak_bound = core_.least_peak;
+  solution.least_peak_bound = least_peak_;
   if (status == SolveStatus::kInfeasible || status == SolveStatus::kUnknown) {
-    Budget budget = MakeBudget(kFirstTree);
-    budget.work = kFirstTree;  // it must have an answer
+    // There must be some answer, so a little more time when it is up.
+    Budget budget;
+    budget.work = kFirstTree;
+    const double until = std::max(options_.time_limit.value, Elapsed()) + kGraceSeconds;
+    if (options_.work_limit <= 0) budget.stopped = [this, until] { return Elapsed() >= until; };
     LeastPeak least = FindLeastPeak(problem_, /*enough=*/false, budget);
     assignment_ = std::move(least.assignment);
     solution.least_peak_bound = std::max(solution.least_peak_bound, least.bound);
