@@ -167,10 +167,27 @@ class Builder {
             "pin inputs rather than the results of operations, or choose a spec that the operation can produce"};
       }
     }
+    for (size_t n = 0; options_.split_all_products && n < built_.op_of_node.size(); ++n)
+      SplitProduct(static_cast<int>(n));
     for (const auto& [value, ids] : options_.allowed) {
       if (table_.HasLayout(value)) Keep(value, ids);
     }
     return Ok();
+  }
+
+  void SplitProduct(int node) {
+    const ir::OpKind kind = module_.op(built_.op_of_node[static_cast<size_t>(node)]).kind;
+    if (kind != ir::OpKind::kDot && kind != ir::OpKind::kConvolution) return;
+    const OpClass& c = ClassOfNode(node);
+    int64_t most = 1;
+    const auto parallelism = [&](const Candidate& candidate) {
+      return c.strategies[static_cast<size_t>(candidate.strategy)].parallelism;
+    };
+    for (const Candidate& candidate : c.candidates) most = std::max(most, parallelism(candidate));
+    auto& costs = built_.problem.nodes[static_cast<size_t>(node)].costs;
+    for (size_t i = 0; i < costs.size(); ++i) {
+      if (parallelism(c.candidates[i]) < most) costs[i] = kInfinity;
+    }
   }
 
   // Forbids all candidates that leave `value` in another spec; changes nothing and says false when none would be left.

@@ -24,7 +24,9 @@ struct BuiltProblem {
 };
 
 struct ProblemOptions {
-  std::optional<Bytes> memory;                 // per device
+  std::optional<Bytes> memory;  // per device
+  // Products and convolutions use as many devices as they can: Alpa's assumption, which has no price for repeated work.
+  bool split_all_products = false;
   std::map<ir::ValueId, sharding::Spec> pins;  // these values lie like this
   // By ValueId, optional: of these results only the listed specs are allowed (heuristics to compare with).
   std::map<ir::ValueId, std::vector<int>> allowed;  // numbers in the value's SpecSpace

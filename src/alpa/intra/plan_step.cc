@@ -217,6 +217,7 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   PlannedStep out;
   ProblemOptions problem_options;
   problem_options.memory = options.memory;
+  problem_options.split_all_products = options.split_all_products;
   ALPA_TRY(problem_options.pins, ResolvePins(options.pins, step.module, model.mesh));
   std::vector<char> accumulates(step.work.size(), 0);
   for (size_t i = 0; i < accumulates.size(); ++i) accumulates[i] = step.work[i].accumulates && step.work[i].runs > 1;

@@ -44,7 +44,8 @@ struct PlanStepOptions {
   Method method = Method::kAuto;
   std::optional<Bytes> memory;  // per device; absent: no limit
   std::vector<Pin> pins;
-  size_t explain = 12;  // so many of the largest arrays, and of the most expensive ops, get alternatives
+  bool split_all_products = false;  // as in ProblemOptions
+  size_t explain = 12;              // so many of the largest arrays, and of the most expensive ops, get alternatives
   solver::SolveOptions solve;
 };
 

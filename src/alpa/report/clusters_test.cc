@@ -16,7 +16,7 @@ TEST(ClusterText, DescribesDevicesAndHosts) {
             "\n"
             "V100-16GB\n"
             "  memory           14.50 GiB, 900.00 GB/s, of which kernels reach 83 %\n"
-            "  matrix products  f64 7.80 TFLOP/s, f32 15.70 TFLOP/s, f16 125.00 TFLOP/s; large ones reach 66 %\n"
+            "  matrix products  f64 7.80 TFLOP/s, f32 15.70 TFLOP/s, bf16 125.00 TFLOP/s, f16 125.00 TFLOP/s; large ones reach 66 %\n"
             "  everything else  15.70 TFLOP/s\n"
             "  launch           5.00 us\n"
             "\n"
