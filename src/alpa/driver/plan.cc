@@ -9,6 +9,7 @@
 #include "alpa/cluster/cluster.h"
 #include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
+#include "alpa/driver/solve.h"
 #include "alpa/frontend/scale_batch.h"
 #include "alpa/report/plan_table.h"
 
@@ -134,6 +135,8 @@ Status Plan(const PlanOptions& options) {
   ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, options.microbatches));
   const intra::StepToPlan step{input.module,     loaded.analysis.signature, input.work, ir::Fingerprint(module),
                                input.batch_dims, input.update_ops};
+  SolveProgress progress(report::StderrScreen());
+  if (!options.quiet) plan_options.solve.progress = [&](const solver::Progress& now) { progress.Update(now); };
   ALPA_TRY(intra::PlannedStep planned,
            gate.Run<intra::PlannedStep>(
                Phase::kPlan, [&] { return intra::PlanStep(step, model, plan_options); },

@@ -23,9 +23,9 @@ struct PlanOptions {
   std::string method = "auto";
   int64_t microbatches = 1;
   std::vector<std::string> pins;  // PATTERN=SPEC
-  double time_limit = 60;         // seconds for the solver
+  double time_limit = 10;         // seconds for the solver
   int threads = 0;
-  double gap = 0.001;         // good enough
+  double gap = 0.005;         // good enough
   std::filesystem::path out;  // plan file
   bool json = false;
   bool quiet = false;  // no progress

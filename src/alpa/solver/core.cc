@@ -272,6 +272,7 @@ void KeepStrategies(Core& core, int32_t v, const std::vector<char>& keep) {
   for (Use& use : node.uses) compact(use.amount);
   compact(node.origin);
   compact(node.cost);
+  if (node.cost.empty()) core.infeasible = true;
 }
 
 CoreSize SizeOf(const Core& core) {
