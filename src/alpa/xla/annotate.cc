@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -29,10 +30,12 @@ ir::Shape ToIrShape(const ::xla::Shape& shape) {
   return {*type, {shape.dimensions().begin(), shape.dimensions().end()}};
 }
 
-// Every device can make the whole or any part of it by itself, so no other has to send it.
-bool IsCheap(const HloInstruction* i) {
-  if (i->opcode() == HloOpcode::kConstant || i->opcode() == HloOpcode::kIota) return true;
-  return i->opcode() == HloOpcode::kBroadcast && ::xla::ShapeUtil::IsScalar(i->operand(0)->shape());
+// Ops that may be repeated in any layout when their operands are constants.
+bool IsRepeatable(const HloInstruction* i) {
+  return i->shape().IsArray() && !i->HasSideEffect() &&
+         (i->IsElementwise() || i->opcode() == HloOpcode::kBroadcast || i->opcode() == HloOpcode::kReshape ||
+          i->opcode() == HloOpcode::kTranspose || i->opcode() == HloOpcode::kSlice || i->opcode() == HloOpcode::kPad ||
+          i->opcode() == HloOpcode::kConcatenate || i->opcode() == HloOpcode::kReverse);
 }
 
 class Annotator {
@@ -44,6 +47,7 @@ class Annotator {
 
   void Run() {
     const std::vector<HloInstruction*> instructions = entry_->MakeInstructionPostOrder();
+    for (HloInstruction* i : instructions) FindConstant(i);
     for (HloInstruction* i : instructions) Place(i);
     for (HloInstruction* i : instructions) Join(i);
     for (HloInstruction* i : instructions) {
@@ -55,6 +59,35 @@ class Annotator {
   }
 
  private:
+  // ---- what every device can make by itself
+
+  // Masks, positions and the like: what depends on no input.
+  void FindConstant(HloInstruction* i) {
+    const bool leaf = i->opcode() == HloOpcode::kConstant || i->opcode() == HloOpcode::kIota;
+    const bool repeated = IsRepeatable(i) && i->operand_count() > 0 &&
+                          std::all_of(i->operands().begin(), i->operands().end(),
+                                      [&](const HloInstruction* o) { return constant_.count(o) > 0; });
+    if (leaf || repeated) constant_.insert(i);
+  }
+
+  // So that no other device has to send it: constants, and scalars spread over an array.
+  bool IsCheap(const HloInstruction* i) const {
+    if (constant_.count(i) > 0) return true;
+    return i->opcode() == HloOpcode::kBroadcast && ::xla::ShapeUtil::IsScalar(i->operand(0)->shape());
+  }
+
+  // The same constant, of which each device makes the part that `spec` gives it.
+  HloInstruction* Remake(HloInstruction* value, const Spec& spec) {
+    HloInstruction* made = entry_->AddInstruction(value->Clone("laid"));
+    if (value->IsElementwise() && constant_.count(value) > 0) {
+      for (int64_t o = 0; o < made->operand_count(); ++o) {
+        if (Rank(made->operand(o)) == Rank(made))
+          CheckOk(made->ReplaceOperandWith(o, Step(made->mutable_operand(o), spec)));
+      }
+    }
+    return made;
+  }
+
   // ---- where results lie
 
   void Place(HloInstruction* i) {
@@ -67,6 +100,10 @@ class Annotator {
       PlaceResults(i);
     } else if (const Spec* spec = Named(std::string(i->name())); spec != nullptr) {
       SetSpec(i, *spec);
+    } else if (constant_.count(i) > 0 && !plan_.ops.empty()) {
+      // Whole on each device, lest propagation splits it and then gathers it for others; who wants a part makes it
+      // anew.
+      SetSpec(i, {});
     }
   }
 
@@ -232,8 +269,9 @@ class Annotator {
   HloInstruction* Step(HloInstruction* value, const Spec& spec) {
     HloInstruction*& out = steps_[{value, sharding::ToString(spec, mesh_)}];
     if (out == nullptr) {
-      out = entry_->AddInstruction(
-          IsCheap(value) ? value->Clone("laid") : HloInstruction::CreateUnary(value->shape(), HloOpcode::kCopy, value));
+      out = IsCheap(value)
+                ? Remake(value, spec)
+                : entry_->AddInstruction(HloInstruction::CreateUnary(value->shape(), HloOpcode::kCopy, value));
       SetSpec(out, spec);
     }
     return out;
@@ -270,6 +308,7 @@ class Annotator {
   const cluster::Mesh& mesh_;
   ::xla::HloComputation* entry_;
   std::unordered_map<std::string_view, const ir::Op*> ops_;
+  std::unordered_set<const HloInstruction*> constant_;
   std::unordered_map<const HloInstruction*, Spec> specs_;
   std::map<std::pair<const HloInstruction*, std::string>, HloInstruction*> steps_;
 };

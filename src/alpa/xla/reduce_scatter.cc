@@ -88,6 +88,9 @@ class Rewriter {
   int Run() {
     int made = 0;
     for (::xla::HloComputation* computation : module_.computations()) {
+      for (HloInstruction* i : computation->MakeInstructionPostOrder()) Join(i);
+    }
+    for (::xla::HloComputation* computation : module_.computations()) {
       for (HloInstruction* i : computation->MakeInstructionPostOrder()) {
         if (i->opcode() == HloOpcode::kDynamicSlice && Rewrite(i)) ++made;
       }
@@ -96,16 +99,47 @@ class Rewriter {
   }
 
  private:
-  bool Rewrite(HloInstruction* slice) {
-    std::vector<HloInstruction*> between;  // from the slice up
-    HloInstruction* sum = slice->mutable_operand(0);
-    for (; IsUnaryElementwise(sum) && sum->user_count() == 1; sum = sum->mutable_operand(0)) between.push_back(sum);
-    if (sum->opcode() != HloOpcode::kAllReduce || sum->operand_count() != 1 || sum->user_count() != 1) return false;
+  // A sum over some axes of a sum over others is one sum over all of them.
+  void Join(HloInstruction* outer) {
+    if (!IsSum(outer) || !IsSum(outer->operand(0)) || outer->operand(0)->user_count() != 1) return;
+    HloInstruction* inner = outer->mutable_operand(0);
+    if (!(*outer->to_apply() == *inner->to_apply())) return;
+    auto axes = AxesOfSum(inner);
+    const auto more = AxesOfSum(outer);
+    if (!axes.has_value() || !more.has_value()) return;
+    axes->insert(axes->end(), more->begin(), more->end());
+    std::sort(axes->begin(), axes->end());
+    if (std::adjacent_find(axes->begin(), axes->end()) != axes->end()) return;
+    CheckOk(outer->ReplaceAllUsesWith(Sum(inner->mutable_operand(0), outer, *axes)));
+  }
+
+  static bool IsSum(const HloInstruction* i) { return i->opcode() == HloOpcode::kAllReduce && i->operand_count() == 1; }
+
+  std::optional<std::vector<int>> AxesOfSum(const HloInstruction* sum) const {
     DeviceGroups groups;
     for (const auto& group : sum->replica_groups()) {
       groups.emplace_back(group.replica_ids().begin(), group.replica_ids().end());
     }
-    std::optional<std::vector<int>> axes = AxesOfGroups(groups, mesh_);
+    return AxesOfGroups(groups, mesh_);
+  }
+
+  // `value` summed over `axes`, otherwise as in `like`.
+  HloInstruction* Sum(HloInstruction* value, HloInstruction* like, const std::vector<int>& axes) {
+    HloInstruction* sum = like->parent()->AddInstruction(HloInstruction::CreateAllReduce(
+        value->shape(), {value}, like->to_apply(), ::xla::CollectiveDeviceList(GroupsAlong(axes, mesh_)),
+        /*constrain_layout=*/false, ++channel_, /*use_global_device_ids=*/true));
+    sum->set_metadata(like->metadata());
+    return sum;
+  }
+
+  static void CheckOk(const absl::Status& status) { ALPA_CHECK(status.ok(), std::string(status.message())); }
+
+  bool Rewrite(HloInstruction* slice) {
+    std::vector<HloInstruction*> between;  // from the slice up
+    HloInstruction* sum = slice->mutable_operand(0);
+    for (; IsUnaryElementwise(sum) && sum->user_count() == 1; sum = sum->mutable_operand(0)) between.push_back(sum);
+    if (!IsSum(sum) || sum->user_count() != 1) return false;
+    std::optional<std::vector<int>> axes = AxesOfSum(sum);
     if (!axes.has_value()) return false;
     std::vector<Scatter> scatters;
     for (int64_t d = 0; d < static_cast<int64_t>(slice->shape().dimensions().size()); ++d) {
@@ -131,12 +165,7 @@ class Rewriter {
           ++channel_, /*use_global_device_ids=*/true, s.dim));
       value->set_metadata(sum->metadata());
     }
-    if (!remaining.empty()) {
-      value = computation->AddInstruction(HloInstruction::CreateAllReduce(
-          value->shape(), {value}, sum->to_apply(), ::xla::CollectiveDeviceList(GroupsAlong(remaining, mesh_)),
-          /*constrain_layout=*/false, ++channel_, /*use_global_device_ids=*/true));
-      value->set_metadata(sum->metadata());
-    }
+    if (!remaining.empty()) value = Sum(value, sum, remaining);
     for (auto i = between.rbegin(); i != between.rend(); ++i) {
       ::xla::Shape shape = (*i)->shape();
       for (const Scatter& s : scatters) {
@@ -145,8 +174,7 @@ class Rewriter {
       value = computation->AddInstruction((*i)->CloneWithNewOperands(shape, {value}));
     }
     if (value->shape().dimensions() != slice->shape().dimensions()) value = SliceTheRest(slice, value, scatters);
-    const absl::Status replaced = slice->ReplaceAllUsesWith(value);
-    ALPA_CHECK(replaced.ok(), std::string(replaced.message()));
+    CheckOk(slice->ReplaceAllUsesWith(value));
   }
 
   // The dimensions of `slice` that no collective scatters.
