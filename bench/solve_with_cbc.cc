@@ -1,4 +1,5 @@
-// solve_with_cbc PROBLEM SECONDS: CBC on the textbook integer program of an IOPDDL problem. Prints cost and seconds in CBC.
+// solve_with_cbc PROBLEM SECONDS: CBC on the textbook integer program of an IOPDDL problem. Prints cost and seconds in
+// CBC.
 #include <cstdio>
 #include <cstdlib>
 

@@ -82,7 +82,8 @@ CbcResult SolveWithCbc(const Problem& problem, double time_limit) {
       for (size_t v = 0; v < problem.nodes.size(); ++v) {
         const Node& node = problem.nodes[v];
         if (node.usages.empty() || time < node.live.begin || time >= node.live.end) continue;
-        for (size_t i = 0; i < node.costs.size(); ++i) rows[v][i].emplace_back(row, static_cast<double>(node.usages[i]));
+        for (size_t i = 0; i < node.costs.size(); ++i)
+          rows[v][i].emplace_back(row, static_cast<double>(node.usages[i]));
       }
     }
   }

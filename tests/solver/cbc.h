@@ -9,15 +9,15 @@
 namespace alpa::solver {
 
 struct CbcResult {
-  bool optimal = false;             // proven
-  bool infeasible = false;          // proven
+  bool optimal = false;     // proven
+  bool infeasible = false;  // proven
   double cost = 0;
   std::vector<int32_t> assignment;
-  double seconds = 0;               // in CBC alone
+  double seconds = 0;  // in CBC alone
 };
 
-// One-hot variables per node and per pair of strategies of an edge; the pairs of a strategy add up to its variable (rows
-// and columns); memory per point in time at which something begins. As in Alpa's _call_solver_serialized_args.
+// One-hot variables per node and per pair of strategies of an edge; the pairs of a strategy add up to its variable
+// (rows and columns); memory per point in time at which something begins. As in Alpa's _call_solver_serialized_args.
 CbcResult SolveWithCbc(const Problem& problem, double time_limit);
 
 }  // namespace alpa::solver

@@ -1,11 +1,12 @@
 // Our solver and CBC on the same problems, too large for an exhaustive search.
+#include "cbc.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "alpa/solver/random_problem.h"
 #include "alpa/solver/solve.h"
-#include "cbc.h"
 
 namespace alpa::solver {
 namespace {

@@ -107,7 +107,8 @@ void AddSolve(CLI::App& app, SolveCommand* options) {
       ->add_option("--work-limit", options->work_limit,
                    "stop after this much work instead of time; the answer then depends on the seed only")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--gap", options->gap, "stop when (cost - bound) / cost is not above this")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--gap", options->gap, "stop when (cost - bound) / cost is not above this")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--json", options->json, "print JSON");
   command->add_option("-o,--out", options->out, "write the JSON here");
   command->add_flag("-q,--quiet", options->quiet, "no progress");

@@ -468,7 +468,8 @@ class Reducer {
       }
       std::vector<double>& table = tables.emplace_back(edge(e).cost.size());
       for (int32_t k = 0; k < other; ++k) {
-        for (int32_t i = 0; i < size; ++i) table[static_cast<size_t>(i) * other + k] = edge(e).cost[static_cast<size_t>(k) * size + i];
+        for (int32_t i = 0; i < size; ++i)
+          table[static_cast<size_t>(i) * other + k] = edge(e).cost[static_cast<size_t>(k) * size + i];
       }
     }
     std::vector<char> keep(static_cast<size_t>(size), 1);

@@ -73,9 +73,7 @@ class Solver {
     if (options_.threads > 0) return options_.threads;
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
-  double Elapsed() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  double Elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   bool Stopped() const {
     return (options_.work_limit <= 0 && Elapsed() >= options_.time_limit.value) ||
            (options_.cancelled && options_.cancelled());
@@ -118,14 +116,14 @@ class Solver {
   Core core_;
   std::optional<Flat> flat_;
   std::optional<Ascent> ascent_;
-  std::vector<double> prices_;         // by time of the core's points
+  std::vector<double> prices_;  // by time of the core's points
   std::vector<int64_t> price_times_;
   std::vector<int32_t> assignment_;
   double cost_ = kInfinity;
   double bound_ = -kInfinity;
   int64_t least_peak_ = 0;
-  bool exhausted_ = false;             // nothing better than cost_ exists
-  double shrunk_room_ = kInfinity;     // cost - bound when strategies were last removed
+  bool exhausted_ = false;          // nothing better than cost_ exists
+  double shrunk_room_ = kInfinity;  // cost - bound when strategies were last removed
   uint64_t round_ = 0;
 };
 
@@ -318,7 +316,8 @@ Solution Solver::Run() {
       const LeastPeak least = FindLeastPeak(problem_, /*enough=*/true, budget);
       work_ += had - budget.work;
       if (!least.assignment.empty()) Offer(least.assignment);
-      if (!std::isfinite(cost_) && (least.none_allowed || (problem_.usage_limit && least.bound > *problem_.usage_limit))) {
+      if (!std::isfinite(cost_) &&
+          (least.none_allowed || (problem_.usage_limit && least.bound > *problem_.usage_limit))) {
         return NothingFits();
       }
       if (std::isfinite(cost_)) {  // the core may have lost it to a better one
