@@ -28,6 +28,7 @@ constexpr int64_t kFirstRound = 100'000'000;  // work per lane and round; grows
 constexpr int64_t kLongestRound = 1'000'000'000;
 constexpr int kFirstSteps = 300;
 constexpr double kGraceSeconds = 1;
+constexpr double kFirstPart = 0.25;  // of the time, at most, before the search begins
 
 // Whether all costs are whole numbers that doubles add up exactly. Then assignments differ by 1 or not at all.
 bool CostsAreWhole(const Problem& problem) {
@@ -156,7 +157,11 @@ void Solver::Rebuild() {
 
 // Steps of the dual until it has settled somewhat; its rounded assignments are first answers.
 void Solver::FirstBound() {
+  // On large problems a part of the limit, so that enough is left to search.
   Budget budget = MakeBudget(kFirstSteps * ascent_->work_per_step());
+  if (options_.work_limit > 0) budget.work = std::min(budget.work, options_.work_limit / 4 + 1);
+  const double until = Elapsed() + kFirstPart * (options_.time_limit.value - Elapsed());
+  if (options_.work_limit <= 0) budget.stopped = [this, until] { return Stopped() || Elapsed() >= until; };
   const int64_t had = budget.work;
   for (int step = 0; step < kFirstSteps; ++step) {
     ascent_->Step(cost_);
