@@ -44,7 +44,8 @@ class CatchInterrupt {
 // Whole numbers without a point or an exponent, as they came in.
 std::string FormatCost(double cost) {
   if (!std::isfinite(cost)) return "none";
-  return cost == std::floor(cost) && std::fabs(cost) < 1e15 ? fmt::format("{:.0f}", cost) : fmt::format("{:.10g}", cost);
+  return cost == std::floor(cost) && std::fabs(cost) < 1e15 ? fmt::format("{:.0f}", cost)
+                                                            : fmt::format("{:.10g}", cost);
 }
 
 nlohmann::ordered_json Number(double x) {
@@ -104,7 +105,8 @@ std::string SolutionJson(const solver::Problem& problem, const solver::Solution&
 }
 
 std::string SolutionText(const solver::Problem& problem, const solver::Solution& solution) {
-  std::string text = fmt::format("problem   {}: {} nodes, {} edges\n", problem.name, problem.nodes.size(), problem.edges.size());
+  std::string text =
+      fmt::format("problem   {}: {} nodes, {} edges\n", problem.name, problem.nodes.size(), problem.edges.size());
   const auto usage = [&](int64_t amount, int64_t time) { return fmt::format("{} at time {}", amount, time); };
   switch (solution.status) {
     case solver::SolveStatus::kOptimal:
@@ -117,14 +119,16 @@ std::string SolutionText(const solver::Problem& problem, const solver::Solution&
                             100 * solution.gap);
       }
       if (problem.usage_limit) {
-        text += fmt::format("memory    {}; limit {}\n", usage(solution.peak.usage, solution.peak.time), *problem.usage_limit);
+        text += fmt::format("memory    {}; limit {}\n", usage(solution.peak.usage, solution.peak.time),
+                            *problem.usage_limit);
       }
       break;
     case solver::SolveStatus::kInfeasible:
     case solver::SolveStatus::kUnknown: {
       const bool proven = solution.status == solver::SolveStatus::kInfeasible;
       if (solution.assignment.empty()) {
-        text += proven ? "no assignment is allowed, whatever the memory (proven)\n" : "no allowed assignment was found\n";
+        text +=
+            proven ? "no assignment is allowed, whatever the memory (proven)\n" : "no allowed assignment was found\n";
         break;
       }
       text += fmt::format("{}, limit {}\n", proven ? "nothing fits (proven)" : "nothing that fits was found",

@@ -16,15 +16,15 @@ struct SolveCommand {
   double time_limit = 60;         // seconds, from the start of the program
   int threads = 0;                // 0: one per core
   uint64_t seed = 1;
-  int64_t work_limit = 0;         // 0: none
-  double gap = 0;                 // stop when this is reached
-  bool json = false;              // print JSON instead of a page
-  bool quiet = false;             // no progress
-  std::filesystem::path out;      // write the JSON here
+  int64_t work_limit = 0;     // 0: none
+  double gap = 0;             // stop when this is reached
+  bool json = false;          // print JSON instead of a page
+  bool quiet = false;         // no progress
+  std::filesystem::path out;  // write the JSON here
 };
 
-// Reads, solves and prints. Ctrl-C ends the search, and the best so far is the answer. That nothing fits is an answer too
-// (status "infeasible", or "unknown" when that is not proven).
+// Reads, solves and prints. Ctrl-C ends the search, and the best so far is the answer. That nothing fits is an answer
+// too (status "infeasible", or "unknown" when that is not proven).
 Status Solve(const SolveCommand& command);
 
 // {"status": ..., "cost": ..., "bound": ..., "gap": ..., "assignment": [...], ...}; what is infinite is null.

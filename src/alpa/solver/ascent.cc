@@ -9,7 +9,7 @@ namespace alpa::solver {
 namespace {
 
 constexpr double kMomentum = 0.6;
-constexpr int kPatience = 12;       // steps without a better bound before the step is halved
+constexpr int kPatience = 12;  // steps without a better bound before the step is halved
 constexpr double kSmallestStep = 1e-4;
 
 }  // namespace

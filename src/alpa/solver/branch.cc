@@ -163,8 +163,8 @@ BranchResult Branch(Core core, double upper, const std::vector<double>& prices, 
                     Budget& budget) {
   Searcher searcher(upper, options, budget);
   BranchResult result;
-  const double least =
-      searcher.Search(std::move(core), prices, 0, -kInfinity, [](std::vector<int32_t> assignment) { return assignment; });
+  const double least = searcher.Search(std::move(core), prices, 0, -kInfinity,
+                                       [](std::vector<int32_t> assignment) { return assignment; });
   result.complete = !searcher.out_of_budget();
   result.found = searcher.found();
   result.assignment = searcher.TakeAssignment();

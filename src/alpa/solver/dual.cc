@@ -82,7 +82,8 @@ void Dual::Sweep() {
       const double* message = ToOwn(v, link);
       for (int32_t i = 0; i < size; ++i) belief[i] += message[i];
       if (!kForward) continue;
-      const double* given = passed ? &flat_.table[link.by_other + static_cast<int64_t>(rounded_[link.other]) * size] : message;
+      const double* given =
+          passed ? &flat_.table[link.by_other + static_cast<int64_t>(rounded_[link.other]) * size] : message;
       for (int32_t i = 0; i < size; ++i) score[i] += given[i];
     }
     if (kForward) rounded_[v] = static_cast<int32_t>(std::min_element(score, score + size) - score);

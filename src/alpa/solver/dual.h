@@ -67,11 +67,11 @@ class Dual {
   void ReducedCosts(int32_t v, std::vector<double>* more) const;
 
   const Flat& flat_;
-  std::vector<int64_t> slot_;      // by edge: where its messages begin, first those to a, then to b
+  std::vector<int64_t> slot_;  // by edge: where its messages begin, first those to a, then to b
   std::vector<double> messages_;
   std::vector<double> prices_;
-  std::vector<double> unary_;      // cost and price of memory, by strategy
-  double price_of_slack_ = 0;      // sum of price * slack, which the bound must not count
+  std::vector<double> unary_;  // cost and price of memory, by strategy
+  double price_of_slack_ = 0;  // sum of price * slack, which the bound must not count
   double bound_ = 0;
   std::vector<int32_t> rounded_;
   std::vector<double> belief_, score_;

@@ -7,7 +7,8 @@
 namespace alpa::solver {
 namespace {
 
-// A number above the cost of everything that is allowed: the largest finite costs of all nodes and edges together, twice.
+// A number above the cost of everything that is allowed: the largest finite costs of all nodes and edges together,
+// twice.
 double BigOf(const Core& core) {
   double sum = 1;
   const auto add_largest = [&](const std::vector<double>& costs) {

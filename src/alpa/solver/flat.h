@@ -14,34 +14,34 @@ struct FlatUse {
 };
 
 struct FlatEdge {
-  int32_t a = 0, b = 0;        // a < b
-  int64_t table = 0;           // in Flat::table, by strategy of a, then of b
-  int64_t transposed = 0;      // the same by strategy of b, then of a
+  int32_t a = 0, b = 0;    // a < b
+  int64_t table = 0;       // in Flat::table, by strategy of a, then of b
+  int64_t transposed = 0;  // the same by strategy of b, then of a
 };
 
 // One edge seen from one of its ends.
 struct Link {
   int32_t edge = 0;
   int32_t other = 0;
-  int64_t by_own = 0;          // table by own strategy, then the other's
-  int64_t by_other = 0;        // table by the other's strategy, then own
+  int64_t by_own = 0;    // table by own strategy, then the other's
+  int64_t by_other = 0;  // table by the other's strategy, then own
 };
 
 struct Flat {
-  std::vector<int32_t> node;           // -> number in the Core
-  std::vector<int32_t> size;           // strategies
-  std::vector<int32_t> first;          // index of the first strategy in `cost`
+  std::vector<int32_t> node;   // -> number in the Core
+  std::vector<int32_t> size;   // strategies
+  std::vector<int32_t> first;  // index of the first strategy in `cost`
   std::vector<double> cost;
   std::vector<FlatEdge> edges;
-  std::vector<double> table;           // forbidden: `big`
-  std::vector<int32_t> links_begin;    // by node, and one more
-  std::vector<Link> links;             // ascending by the other node
-  std::vector<int32_t> uses_begin;     // by node, and one more
+  std::vector<double> table;         // forbidden: `big`
+  std::vector<int32_t> links_begin;  // by node, and one more
+  std::vector<Link> links;           // ascending by the other node
+  std::vector<int32_t> uses_begin;   // by node, and one more
   std::vector<FlatUse> uses;
   std::vector<int64_t> amount;
-  std::vector<int64_t> slack;          // by point
+  std::vector<int64_t> slack;  // by point
   double constant = 0;
-  double big = 0;                      // more than any assignment that is allowed can cost
+  double big = 0;  // more than any assignment that is allowed can cost
 
   int32_t nodes() const { return static_cast<int32_t>(node.size()); }
   int32_t points() const { return static_cast<int32_t>(slack.size()); }

@@ -100,7 +100,8 @@ class Reader {
       return ReadRows(json_, "nodes.usages", [&](int64_t v, const std::vector<double>& row) -> Status {
         std::vector<int64_t>& usages = usages_.emplace_back();
         for (const double usage : row) {
-          if (!FitsInt64(usage)) return Invalid(fmt::format("nodes.usages[{}] has {}; usages are whole numbers", v, usage));
+          if (!FitsInt64(usage))
+            return Invalid(fmt::format("nodes.usages[{}] has {}; usages are whole numbers", v, usage));
           usages.push_back(static_cast<int64_t>(usage));
         }
         return Ok();
@@ -122,7 +123,8 @@ class Reader {
     if (key == "nodes") {
       return ReadRows(json_, "edges.nodes", [&](int64_t e, const std::vector<double>& row) -> Status {
         if (row.size() != 2) {
-          return Invalid(fmt::format("edges.nodes[{}] names {} nodes; only edges of two nodes are known", e, row.size()));
+          return Invalid(
+              fmt::format("edges.nodes[{}] names {} nodes; only edges of two nodes are known", e, row.size()));
         }
         for (const double end : row) {
           if (end != std::floor(end) || end < 0 || end > 2e9) {

@@ -10,13 +10,14 @@ namespace alpa::solver {
 
 Error JsonCursor::Broken(std::string_view expected) const {
   if (at_ >= end_) {
-    return {Code::kCorrupt, fmt::format("not valid JSON: it ends at byte {} where {} is expected", end_ - begin_, expected),
+    return {Code::kCorrupt,
+            fmt::format("not valid JSON: it ends at byte {} where {} is expected", end_ - begin_, expected),
             "the file may be truncated"};
   }
   const auto c = static_cast<unsigned char>(*at_);
   const std::string found = c >= 0x20 && c < 0x7f ? fmt::format("'{}'", *at_) : fmt::format("byte 0x{:02x}", c);
-  return {Code::kCorrupt, fmt::format("not valid JSON at byte {}: {} where {} is expected", at_ - begin_, found, expected),
-          ""};
+  return {Code::kCorrupt,
+          fmt::format("not valid JSON at byte {}: {} where {} is expected", at_ - begin_, found, expected), ""};
 }
 
 Error JsonCursor::Expected(std::string_view what, std::string_view type) const {

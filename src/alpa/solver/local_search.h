@@ -18,16 +18,16 @@ struct Incumbent {
 Incumbent MakeIncumbent(const Flat& flat, std::vector<int32_t> choice);
 
 struct LocalSearchOptions {
-  double tolerance = 0;            // improvements up to this do not count
-  std::vector<double> prices;      // of memory, by point
+  double tolerance = 0;        // improvements up to this do not count
+  std::vector<double> prices;  // of memory, by point
 };
 
 // Works on `incumbent` until the budget is spent. Depends on the seed and the budget's work only.
 void ImproveLocally(const Flat& flat, Incumbent& incumbent, const LocalSearchOptions& options, uint64_t seed,
                     Budget& budget);
 
-// The changes that two searches made to `start`, together where they can be: applies each connected group of changes from
-// `other` to `into` if that makes it cheaper and fits.
+// The changes that two searches made to `start`, together where they can be: applies each connected group of changes
+// from `other` to `into` if that makes it cheaper and fits.
 void MergeChanges(const Flat& flat, const Incumbent& start, const Incumbent& other, Incumbent& into);
 
 }  // namespace alpa::solver

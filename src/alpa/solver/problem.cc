@@ -51,8 +51,9 @@ Status VerifyEdge(const Problem& problem, size_t e) {
   const auto rows = std::ssize(problem.nodes[edge.a].costs);
   const auto columns = std::ssize(problem.nodes[edge.b].costs);
   if (table.rows != rows || table.columns != columns || std::ssize(table.costs) != rows * columns) {
-    return Invalid(fmt::format("edge {}: nodes {} and {} have {} and {} strategies, so its table needs {} costs; it has {}",
-                               e, edge.a, edge.b, rows, columns, rows * columns, table.costs.size()));
+    return Invalid(
+        fmt::format("edge {}: nodes {} and {} have {} and {} strategies, so its table needs {} costs; it has {}", e,
+                    edge.a, edge.b, rows, columns, rows * columns, table.costs.size()));
   }
   return Ok();
 }

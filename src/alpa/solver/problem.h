@@ -1,5 +1,5 @@
-// A sharding problem: choose one strategy per node, minimise node and edge costs, keep the memory of every point in time
-// under a limit. The data type of the IOPDDL benchmark (google/iopddl), and of our own planner.
+// A sharding problem: choose one strategy per node, minimise node and edge costs, keep the memory of every point in
+// time under a limit. The data type of the IOPDDL benchmark (google/iopddl), and of our own planner.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct CostTable {
   bool operator==(const CostTable&) const = default;
 };
 
-// tables[table] with the strategies of node `a` as rows and those of node `b` as columns. Edges may repeat (costs add up)
-// and may share tables: large models consist of equal layers.
+// tables[table] with the strategies of node `a` as rows and those of node `b` as columns. Edges may repeat (costs add
+// up) and may share tables: large models consist of equal layers.
 struct Edge {
   int32_t a = 0, b = 0;
   int32_t table = 0;

@@ -12,12 +12,12 @@ namespace alpa::solver::testing {
 
 struct RandomOptions {
   int nodes = 6;
-  int strategies = 4;       // at most, by node
+  int strategies = 4;  // at most, by node
   int edges = 8;
   int forbidden_percent = 20;
   bool memory = true;
-  bool whole = true;        // costs are whole numbers
-  int tables = 0;           // > 0: edges share tables where they can
+  bool whole = true;  // costs are whole numbers
+  int tables = 0;     // > 0: edges share tables where they can
 };
 
 inline Problem RandomProblem(uint64_t seed, const RandomOptions& options) {
@@ -35,7 +35,8 @@ inline Problem RandomProblem(uint64_t seed, const RandomOptions& options) {
     Node node;
     const auto strategies = 1 + below(options.strategies);
     for (int64_t i = 0; i < strategies; ++i) {
-      node.costs.push_back(below(20) == 0 ? cost() : static_cast<double>(below(options.whole ? 10 : 1000)) / (options.whole ? 1 : 7));
+      node.costs.push_back(
+          below(20) == 0 ? cost() : static_cast<double>(below(options.whole ? 10 : 1000)) / (options.whole ? 1 : 7));
     }
     if (options.memory && below(6) != 0) {
       for (int64_t i = 0; i < strategies; ++i) node.usages.push_back(below(10));
@@ -67,8 +68,8 @@ inline Problem RandomProblem(uint64_t seed, const RandomOptions& options) {
 }
 
 struct Exhaustive {
-  double cost = std::numeric_limits<double>::infinity();         // of the best that fits
-  int64_t least_peak = std::numeric_limits<int64_t>::max();      // of all that are allowed
+  double cost = std::numeric_limits<double>::infinity();     // of the best that fits
+  int64_t least_peak = std::numeric_limits<int64_t>::max();  // of all that are allowed
 };
 
 inline Exhaustive SolveExhaustively(const Problem& problem) {

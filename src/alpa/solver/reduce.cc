@@ -379,7 +379,13 @@ class Reducer {
     for (const int32_t e : node(v).edges) {
       const int32_t w = edge(e).Other(v);
       if (const auto to = Follows(v, e); to && MergeIsSmall(v, w, e)) {
-        Merge(v, w, e, *to);
+        // Where each determines the other, the one with less to carry over goes.
+        const auto from = Weight(v) < Weight(w) ? Follows(w, e) : std::nullopt;
+        if (from) {
+          Merge(w, v, e, *from);
+        } else {
+          Merge(v, w, e, *to);
+        }
         return true;
       }
       if (const auto to = Follows(w, e); to && MergeIsSmall(w, v, e)) {
@@ -389,6 +395,8 @@ class Reducer {
     }
     return false;
   }
+
+  size_t Weight(int32_t v) { return node(v).edges.size() + node(v).uses.size(); }
 
   // Whether the tables of w, stretched to the strategies of v, stay reasonable.
   bool MergeIsSmall(int32_t v, int32_t w, int32_t e) {
@@ -440,7 +448,9 @@ class Reducer {
     Retire(e);
     Remove(w, std::move(how));
     Touch(v);
-    TouchNeighbours(v);
+    for (const int32_t f : moved) {
+      if (f != e) Touch(edge(f).Other(v));
+    }
   }
 
   // Removes strategies of v that another one beats in cost and memory, whatever the neighbours choose.
@@ -458,7 +468,8 @@ class Reducer {
       }
       std::vector<double>& table = tables.emplace_back(edge(e).cost.size());
       for (int32_t k = 0; k < other; ++k) {
-        for (int32_t i = 0; i < size; ++i) table[static_cast<size_t>(i) * other + k] = edge(e).cost[static_cast<size_t>(k) * size + i];
+        for (int32_t i = 0; i < size; ++i)
+          table[static_cast<size_t>(i) * other + k] = edge(e).cost[static_cast<size_t>(k) * size + i];
       }
     }
     std::vector<char> keep(static_cast<size_t>(size), 1);

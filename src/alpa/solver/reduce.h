@@ -15,10 +15,11 @@ struct ReduceOptions {
   std::function<bool()> stopped;
 };
 
-// To a fixpoint: forbidden strategies (arc consistency), strategies that take more memory than there is, strategies that
-// another one beats whatever the neighbours do (dominance), nodes that follow another, nodes of degree up to two whose
-// memory does not matter, parallel edges, edges without effect. At least one of the best assignments stays, and every
-// assignment that stays has its cost and memory. Where the limit is passed anyway, or nothing is left, `infeasible`.
+// To a fixpoint: forbidden strategies (arc consistency), strategies that take more memory than there is, strategies
+// that another one beats whatever the neighbours do (dominance), nodes that follow another, nodes of degree up to two
+// whose memory does not matter, parallel edges, edges without effect. At least one of the best assignments stays, and
+// every assignment that stays has its cost and memory. Where the limit is passed anyway, or nothing is left,
+// `infeasible`.
 void Reduce(Core& core, const ReduceOptions& options = {});
 
 }  // namespace alpa::solver

@@ -28,6 +28,7 @@ constexpr int64_t kFirstRound = 100'000'000;  // work per lane and round; grows
 constexpr int64_t kLongestRound = 1'000'000'000;
 constexpr int kFirstSteps = 300;
 constexpr double kGraceSeconds = 1;
+constexpr double kFirstPart = 0.25;  // of the time, at most, before the search begins
 
 // Whether all costs are whole numbers that doubles add up exactly. Then assignments differ by 1 or not at all.
 bool CostsAreWhole(const Problem& problem) {
@@ -73,9 +74,7 @@ class Solver {
     if (options_.threads > 0) return options_.threads;
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
-  double Elapsed() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  double Elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   bool Stopped() const {
     return (options_.work_limit <= 0 && Elapsed() >= options_.time_limit.value) ||
            (options_.cancelled && options_.cancelled());
@@ -118,14 +117,14 @@ class Solver {
   Core core_;
   std::optional<Flat> flat_;
   std::optional<Ascent> ascent_;
-  std::vector<double> prices_;         // by time of the core's points
+  std::vector<double> prices_;  // by time of the core's points
   std::vector<int64_t> price_times_;
   std::vector<int32_t> assignment_;
   double cost_ = kInfinity;
   double bound_ = -kInfinity;
   int64_t least_peak_ = 0;
-  bool exhausted_ = false;             // nothing better than cost_ exists
-  double shrunk_room_ = kInfinity;     // cost - bound when strategies were last removed
+  bool exhausted_ = false;          // nothing better than cost_ exists
+  double shrunk_room_ = kInfinity;  // cost - bound when strategies were last removed
   uint64_t round_ = 0;
 };
 
@@ -158,7 +157,11 @@ void Solver::Rebuild() {
 
 // Steps of the dual until it has settled somewhat; its rounded assignments are first answers.
 void Solver::FirstBound() {
+  // On large problems a part of the limit, so that enough is left to search.
   Budget budget = MakeBudget(kFirstSteps * ascent_->work_per_step());
+  if (options_.work_limit > 0) budget.work = std::min(budget.work, options_.work_limit / 4 + 1);
+  const double until = Elapsed() + kFirstPart * (options_.time_limit.value - Elapsed());
+  if (options_.work_limit <= 0) budget.stopped = [this, until] { return Stopped() || Elapsed() >= until; };
   const int64_t had = budget.work;
   for (int step = 0; step < kFirstSteps; ++step) {
     ascent_->Step(cost_);
@@ -318,7 +321,8 @@ Solution Solver::Run() {
       const LeastPeak least = FindLeastPeak(problem_, /*enough=*/true, budget);
       work_ += had - budget.work;
       if (!least.assignment.empty()) Offer(least.assignment);
-      if (!std::isfinite(cost_) && (least.none_allowed || (problem_.usage_limit && least.bound > *problem_.usage_limit))) {
+      if (!std::isfinite(cost_) &&
+          (least.none_allowed || (problem_.usage_limit && least.bound > *problem_.usage_limit))) {
         return NothingFits();
       }
       if (std::isfinite(cost_)) {  // the core may have lost it to a better one

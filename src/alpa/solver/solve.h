@@ -14,8 +14,8 @@ namespace alpa::solver {
 // What is known of the best assignment so far, for progress lines.
 struct Progress {
   Seconds elapsed;
-  std::string phase;   // "reduce", "bound", "search"
-  double cost = 0;     // infinite: none found that fits
+  std::string phase;  // "reduce", "bound", "search"
+  double cost = 0;    // infinite: none found that fits
   double bound = 0;
 };
 
@@ -23,17 +23,18 @@ struct SolveOptions {
   Seconds time_limit{60};  // any-time: returns the best found
   int threads = 0;         // 0: one per core
   uint64_t seed = 1;
-  int64_t work_limit = 0;  // steps of the search (0: until time_limit or proven); with it, results depend on nothing else
-  double gap = 0;          // stop when (cost - bound) / cost is not above this
+  int64_t work_limit =
+      0;           // steps of the search (0: until time_limit or proven); with it, results depend on nothing else
+  double gap = 0;  // stop when (cost - bound) / cost is not above this
   std::function<void(const Progress&)> progress;
   std::function<bool()> cancelled;  // polled; true: return what there is
 };
 
 enum class SolveStatus : uint8_t {
-  kOptimal,           // proven
-  kFeasible,          // an assignment and a bound
-  kInfeasible,        // proven: no assignment fits
-  kUnknown,           // none found, none excluded
+  kOptimal,     // proven
+  kFeasible,    // an assignment and a bound
+  kInfeasible,  // proven: no assignment fits
+  kUnknown,     // none found, none excluded
 };
 std::string_view Name(SolveStatus status);
 
