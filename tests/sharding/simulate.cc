@@ -184,7 +184,6 @@ class Localizer {
       const auto* factor = SplitFactor(d);
       if (factor == nullptr) continue;
       const int64_t in = out_.operand_shapes[0].dims[d];
-      if (factor->kind == FactorKind::kContracted) attr.window[d].size = in;
       Pad(attr.window[d], factor->halo_low, in, out_.result_shapes[0].dims[d]);
     }
   }
