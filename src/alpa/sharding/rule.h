@@ -45,10 +45,10 @@ using Projection = std::vector<std::vector<int>>;
 
 struct Rule {
   std::vector<Factor> factors;
-  // Pairs of factors that are not split both at a time: each can be, but given both XLA's partitioner gathers first.
-  std::vector<std::pair<int, int>> apart;
   std::vector<Projection> operands;  // by operand of the op
   std::vector<Projection> results;   // by result
+  // Pairs of factors that are not split both at a time: each can be, but given both XLA's partitioner gathers first.
+  std::vector<std::pair<int, int>> apart;
   bool operator==(const Rule&) const = default;
 };
 

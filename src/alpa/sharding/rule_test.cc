@@ -426,6 +426,7 @@ TEST(Rule, VerifyNamesEachViolation) {
             "window factor a is not read, written, with a halo");
   EXPECT_EQ(message([](Rule& r) { r.factors[0].halo_low = -1; }), "the halo of factor a is negative");
   EXPECT_EQ(message([](Rule& r) { r.factors.push_back({.kind = FactorKind::kWhole}); }), "factor c is nowhere");
+  EXPECT_EQ(message([](Rule& r) { r.apart = {{0, 1}, {0, 2}}; }), "a pair of factors that do not exist");
   EXPECT_EQ(message([](Rule& r) {
               r.factors.push_back({.size = 4, .kind = FactorKind::kContracted, .combiner = Combiner::kMax});
               r.operands[0][0] = {2};
