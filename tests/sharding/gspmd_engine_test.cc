@@ -5,6 +5,7 @@
 #include <ostream>
 #include <set>
 
+#include "alpa/sharding/reshard.h"
 #include "alpa/sharding/rule.h"
 #include "alpa/sharding/strategy.h"
 #include "alpa/xla/engine_test_support.h"
@@ -107,6 +108,58 @@ TEST(Gspmd, CommunicatesAsRulesOfConvolutionSay) {
 }
 TEST(Gspmd, CommunicatesAsRulesOfWindowsSay) { CheckAll(WindowCases()); }
 TEST(Gspmd, CommunicatesAsRulesOfOtherOpsSay) { CheckAll(OtherCases()); }
+
+// A matrix product whose contracted dimension is split, with a result that is wanted split too: a reduce-scatter, which
+// XLA's CPU back end carries out as an all-reduce and a slice (other back ends have a pass that joins the two).
+TEST(Gspmd, ScattersPartialResults) {
+  const Mesh mesh = MakeMesh({2});
+  const OpCase c = DotCases()[0];
+  const xla::ImportedStep step = Import(c);
+  const auto client = Get(xla::TheEngine().CreateCpuClient(2));
+  Strategy s;
+  s.operands = {sharding::SplitDim(2, 1, 0), sharding::SplitDim(2, 0, 0)};
+  s.results = {{sharding::SplitDim(2, 0, 0), {}}};
+  EXPECT_EQ(Compiled(*client, step, c, s, mesh), (Count{1, 0, 0}));
+}
+
+// Each step on the ways between all specs, as the layout of an op and then that of the step's output.
+TEST(Gspmd, CarriesOutStepsOfResharding) {
+  const ir::Shape shape{ir::DType::kF32, {24, 24}};
+  HloText text;
+  ir::Op negate;
+  negate.kind = ir::OpKind::kNegate;
+  text.Add(negate, {shape}, {shape});
+  const auto step = Get(xla::TheEngine().Import(text.Module(), {.source = "op.hlo"}));
+  const auto client = Get(xla::TheEngine().CreateCpuClient(6));
+  for (const Mesh& mesh : {MakeMesh({2, 2}), MakeMesh({2, 3})}) {
+    std::set<std::string> tried;
+    const auto specs = sharding::Specs(shape, mesh);
+    for (const auto& begin : specs) {
+      for (const auto& end : specs) {
+        sharding::Spec from = begin;
+        for (const auto& reshard : sharding::Reshard({begin, {}}, end, shape, mesh)) {
+          const std::string name = ToString(from, mesh) + " to " + ToString(reshard.spec, mesh);
+          plan::Plan plan;
+          plan.model_fingerprint = Fingerprint(step.module);
+          plan.mesh = mesh;
+          plan.inputs = {from};
+          plan.outputs = {reshard.spec};
+          plan.ops[step.module.ops[1].name] = from;
+          from = reshard.spec;
+          if (!tried.insert(name).second) continue;
+          const auto executable = Get(client->Compile(step, plan, {}));
+          const auto& stats = executable->stats();
+          const std::vector<int> compiled = {stats.all_reduces, stats.all_gathers, stats.reduce_scatters,
+                                             stats.all_to_alls, stats.collective_permutes};
+          std::vector<int> claimed(compiled.size(), 0);
+          for (const auto& c : reshard.collectives) ++claimed[static_cast<size_t>(c.kind)];
+          EXPECT_EQ(compiled, claimed) << ToString(mesh) << " " << name;
+        }
+      }
+    }
+    EXPECT_GT(tried.size(), 25U);
+  }
+}
 
 }  // namespace
 }  // namespace alpa::test
