@@ -46,8 +46,9 @@ class Cases : public GraphBuilder {
     const int64_t n = dims.back();
     for (int64_t i = 0; i < t.shape().elements(); ++i) {
       const int64_t row = i / n % n;
-      SetElement(t, i,
-                 row == i % n ? static_cast<double>(4 * n + i / (n * n)) : static_cast<double>((row + i % n) % 3));
+      const int64_t column = i % n;
+      const int64_t number = row == column ? 4 * n + i / (n * n) : (row + column) % 3;
+      SetElement(t, i, static_cast<double>(number));
     }
     return Put(std::move(t));
   }

@@ -14,7 +14,6 @@ using ir::Shape;
 using sharding::Combiner;
 using sharding::FactorKind;
 using sharding::Rule;
-using sharding::Spec;
 using sharding::Strategy;
 
 size_t At(int64_t i) { return static_cast<size_t>(i); }
