@@ -14,6 +14,7 @@ std::string Braces(const List& list) { return fmt::format("{{{}}}", fmt::join(li
 std::string ShapesText(const std::vector<ir::Shape>& shapes) {
   if (shapes.size() == 1) return ToString(shapes[0]);
   std::vector<std::string> texts;
+  texts.reserve(shapes.size());
   for (const ir::Shape& shape : shapes) texts.push_back(ToString(shape));
   return fmt::format("({})", fmt::join(texts, ", "));
 }

@@ -14,7 +14,6 @@ using ir::Shape;
 using sharding::Combiner;
 using sharding::FactorKind;
 using sharding::Rule;
-using sharding::Spec;
 using sharding::Strategy;
 
 size_t At(int64_t i) { return static_cast<size_t>(i); }
@@ -184,7 +183,6 @@ class Localizer {
       const auto* factor = SplitFactor(d);
       if (factor == nullptr) continue;
       const int64_t in = out_.operand_shapes[0].dims[d];
-      if (factor->kind == FactorKind::kContracted) attr.window[d].size = in;
       Pad(attr.window[d], factor->halo_low, in, out_.result_shapes[0].dims[d]);
     }
   }

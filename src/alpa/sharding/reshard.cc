@@ -35,7 +35,7 @@ struct Move {
 struct Distance {
   int64_t sent = std::numeric_limits<int64_t>::max();
   int collectives = 0, slices = 0;
-  auto operator<=>(const Distance&) const = default;
+  auto operator<=>(const Distance&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
 };
 
 // The axes of extent > 1 that are not copies at both ends, ascending.

@@ -2,7 +2,6 @@
 // definition, and compared with cutting the whole array; and no other way is cheaper.
 #include "alpa/sharding/reshard.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,7 +19,6 @@ using cluster::MakeMesh;
 using cluster::Mesh;
 using ir::HostTensor;
 using ir::Shape;
-using testing::ElementsAre;
 
 Shape S32(std::vector<int64_t> dims) { return {ir::DType::kS32, std::move(dims)}; }
 
@@ -78,6 +76,7 @@ std::vector<int64_t> GroupOf(int64_t device, const std::vector<int>& order, cons
   }
   std::sort(members.begin(), members.end());
   std::vector<int64_t> out;
+  out.reserve(members.size());
   for (const auto& [index, d] : members) out.push_back(d);
   return out;
 }
@@ -220,6 +219,7 @@ std::vector<Spec> AllSpecs(const Shape& shape, const Mesh& mesh) {
   spec.dims.resize(shape.dims.size());
   AddOrderedSpecs(shape, mesh, spec, found);
   std::vector<Spec> out;
+  out.reserve(found.size());
   for (const auto& [text, s] : found) out.push_back(s);
   return out;
 }

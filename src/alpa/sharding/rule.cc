@@ -92,7 +92,7 @@ struct Row {
 
 // By family, as in ir/op.h. Elementwise kinds are filled in below; kinds that are missing stay whole: while,
 // conditional and call (their regions are not looked into), random numbers (a split must not change them), ragged and
-// scaled dots, and whatever already is a collective.
+// scaled dots, whatever already is a collective, and what XLA's partitioner gathers in any case (rule_other.cc).
 constexpr Row kRows[] = {
     // L
     {OpKind::kParameter, LeafRule},
@@ -121,13 +121,8 @@ constexpr Row kRows[] = {
     {OpKind::kCustomCall, CustomCallRule},
     {OpKind::kOptimizationBarrier, BarrierRule},
     // O
-    {OpKind::kBatchNormGrad, BatchNormRule},
-    {OpKind::kBatchNormInference, BatchNormRule},
-    {OpKind::kBatchNormTraining, BatchNormRule},
     {OpKind::kCholesky, CholeskyRule},
-    {OpKind::kFft, FftRule},
     {OpKind::kSort, SortRule},
-    {OpKind::kTopK, TopKRule},
     {OpKind::kTriangularSolve, TriangularSolveRule},
 };
 
@@ -201,6 +196,10 @@ std::string ToString(const Rule& rule) {
     separator = ", ";
     if (factor.kind == FactorKind::kContracted) out += fmt::format(" {}", Name(factor.combiner));
     if (factor.halo_low + factor.halo_high > 0) out += fmt::format(" halo {}+{}", factor.halo_low, factor.halo_high);
+  }
+  for (const auto& [f, g] : rule.apart) {
+    out += fmt::format("{}{} or {}", separator, FactorName(f), FactorName(g));
+    separator = ", ";
   }
   return out;
 }
@@ -280,6 +279,10 @@ Status Verify(const Rule& rule, const ir::Module& module, const ir::Op& op) {
     if (auto what = Check(rule, rule.results[r], module.shape(op.results[r]), written); !what.empty()) return bad(what);
   }
   if (auto what = CheckKinds(rule, read, written); !what.empty()) return bad(what);
+  const auto factors = static_cast<int>(rule.factors.size());
+  for (const auto& [f, g] : rule.apart) {
+    if (f < 0 || g < 0 || f >= factors || g >= factors) return bad("a pair of factors that do not exist");
+  }
   return Ok();
 }
 

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "alpa/ir/module.h"
@@ -46,6 +47,8 @@ struct Rule {
   std::vector<Factor> factors;
   std::vector<Projection> operands;  // by operand of the op
   std::vector<Projection> results;   // by result
+  // Pairs of factors that are not split both at a time: each can be, but given both XLA's partitioner gathers first.
+  std::vector<std::pair<int, int>> apart;
   bool operator==(const Rule&) const = default;
 };
 
@@ -58,7 +61,9 @@ struct Rule {
 Rule RuleOf(const ir::Module& module, const ir::Op& op);
 
 // "a b c, a c d -> a b d; c sum": one letter per factor, "." for a dimension that stays whole, "()" for a scalar,
-// "(a b)" and "(a 2)" for dimensions of several factors, numbers being those of kind kWhole.
+// "(a b)" and "(a 2)" for dimensions of several factors, numbers being those of kind kWhole. Then, where there are
+// such, contracted factors with their combiner, halos (low+high), and pairs that stay apart: "; b sum, d halo 1+1, c or
+// d".
 std::string ToString(const Rule& rule);
 // The letter of factor `f`: a to z, A to Z, then "f52", ...
 std::string FactorName(int f);

@@ -75,11 +75,8 @@ Rule ScatterRule(const ir::Module& module, const ir::Op& op);
 
 // ---------------------------------------------------------------- rule_other.cc
 Rule SortRule(const ir::Module& module, const ir::Op& op);
-Rule TopKRule(const ir::Module& module, const ir::Op& op);
-Rule FftRule(const ir::Module& module, const ir::Op& op);
 Rule CholeskyRule(const ir::Module& module, const ir::Op& op);
 Rule TriangularSolveRule(const ir::Module& module, const ir::Op& op);
-Rule BatchNormRule(const ir::Module& module, const ir::Op& op);  // training, inference, gradient
 Rule CustomCallRule(const ir::Module& module, const ir::Op& op);
 
 }  // namespace alpa::sharding::internal

@@ -5,6 +5,7 @@
 // last output is the end of the input; a device then lacks only what its windows read beyond its part, the halo.
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "alpa/sharding/rule_families.h"
 
@@ -45,10 +46,15 @@ int AddOutputFactor(Rule& rule, int64_t in, int64_t out, const Halo& halo) {
   return halo.none() ? AddFree(rule, size) : AddWindow(rule, size, halo.low, halo.high);
 }
 
+// Factors of a convolution beside the spatial ones: batch of the result, contracted feature, feature of the result.
+struct Channels {
+  int batch, contracted, feature;
+};
+
 // Features and batch, where groups tie them together:
 //   feature groups: lhs feature (g c), rhs in c, rhs out (g o), result feature (g o)
 //   batch groups:   lhs batch (g n), rhs out (g o), result batch n, result feature (g o)
-void AddChannels(const ir::Module& module, const ir::Op& op, const ir::ConvolutionAttr& attr, Rule& rule) {
+Channels AddChannels(const ir::Module& module, const ir::Op& op, const ir::ConvolutionAttr& attr, Rule& rule) {
   auto at = [](Projection& array, int64_t d) -> std::vector<int>& { return array[static_cast<size_t>(d)]; };
   auto extent = [&](ir::ValueId v, int64_t d) { return Dims(module, v)[static_cast<size_t>(d)]; };
   auto& lhs = rule.operands[0];
@@ -61,11 +67,12 @@ void AddChannels(const ir::Module& module, const ir::Op& op, const ir::Convoluti
   at(lhs, attr.lhs_batch) = at(out, attr.out_batch) = {n};
   at(lhs, attr.lhs_feature) = at(rhs, attr.rhs_input_feature) = {c};
   at(rhs, attr.rhs_output_feature) = at(out, attr.out_feature) = {o};
-  if (groups == 1) return;
+  if (groups == 1) return {n, c, o};
   const int g = AddFree(rule, groups);
   for (auto* dim : {&at(rhs, attr.rhs_output_feature), &at(out, attr.out_feature)}) dim->insert(dim->begin(), g);
   auto& grouped = at(lhs, attr.feature_groups > 1 ? attr.lhs_feature : attr.lhs_batch);
   grouped.insert(grouped.begin(), g);
+  return {n, c, o};
 }
 
 }  // namespace
@@ -73,7 +80,10 @@ void AddChannels(const ir::Module& module, const ir::Op& op, const ir::Convoluti
 Rule ConvolutionRule(const ir::Module& module, const ir::Op& op) {
   Rule rule = WholeRule(module, op);
   const auto& attr = std::get<ir::ConvolutionAttr>(op.attributes);
-  AddChannels(module, op, attr, rule);
+  // XLA's partitioner knows groups of one feature each (depthwise); others it gathers, whatever is split.
+  const bool depthwise = Dims(module, op.operands[1])[static_cast<size_t>(attr.rhs_input_feature)] == 1;
+  if (attr.feature_groups > 1 && !depthwise) return rule;
+  const Channels channels = AddChannels(module, op, attr, rule);
   for (size_t i = 0; i < attr.window.size(); ++i) {
     const ir::WindowDim& w = attr.window[i];
     const auto lhs = static_cast<size_t>(attr.lhs_spatial[i]);
@@ -87,10 +97,14 @@ Rule ConvolutionRule(const ir::Module& module, const ir::Op& op) {
       const int f = AddContracted(rule, w.size, Combiner::kSum);
       rule.factors.back().halo_low = contracted->low;
       rule.factors.back().halo_high = contracted->high;
+      if (!contracted->none() || w.window_dilation != 1)
+        rule.apart.insert(rule.apart.end(), {{channels.batch, f}, {channels.feature, f}});
       rule.operands[1][rhs] = {f};
       PutFactor(rule, rule.operands[0][lhs], f, in);
     } else if (window.has_value()) {
       const int f = AddOutputFactor(rule, in, out, *window);
+      if (!window->none() || w.stride != 1) rule.apart.emplace_back(channels.feature, f);
+      if (attr.batch_groups > 1) rule.apart.emplace_back(channels.contracted, f);
       PutFactor(rule, rule.operands[0][lhs], f, in);
       PutFactor(rule, rule.results[0][result], f, out);
     }
@@ -98,23 +112,16 @@ Rule ConvolutionRule(const ir::Module& module, const ir::Op& op) {
   return rule;
 }
 
-// Operands are n arrays and n scalars to start from, which are also what the padding is filled with.
+// Operands are n arrays and n scalars to start from, which are also what the padding is filled with. A window as long
+// as the dimension is a reduction, but XLA's partitioner gathers it all the same, so the dimension stays whole.
 Rule ReduceWindowRule(const ir::Module& module, const ir::Op& op) {
   Rule rule = WholeRule(module, op);
   const auto& window = std::get<ir::WindowAttr>(op.attributes).window;
   const size_t n = op.operands.size() / 2;
-  Combiner combiner = CombinerOf(module, op);
-  if (n != 1 || !MayRepeat(module, op.operands[1], combiner)) combiner = Combiner::kOther;
   for (size_t d = 0; d < window.size(); ++d) {
     const ir::WindowDim& w = window[d];
     const int64_t in = Dims(module, op.operands[0])[d];
     const int64_t out = Dims(module, op.results[0])[d];
-    const bool all = w.size == in && in > 1 && w.pad_low == 0 && w.pad_high == 0 && w.window_dilation == 1;
-    if (all && w.base_dilation == 1) {  // a reduction of the dimension, written as a window
-      const int f = AddContracted(rule, in, combiner);
-      for (size_t k = 0; k < n; ++k) rule.operands[k][d] = {f};
-      continue;
-    }
     const auto halo = OutputHalo(w, in, out);
     if (!halo.has_value() || (n != 1 && !halo->none())) continue;
     const int f = AddOutputFactor(rule, in, out, *halo);

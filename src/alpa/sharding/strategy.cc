@@ -85,6 +85,9 @@ class Enumeration {
         open = open || parts_[At(f)] < rule_.factors[At(f)].size;
       }
     }
+    for (const auto& [f, g] : rule_.apart) {
+      if (parts_[At(f)] > 1 && parts_[At(g)] > 1) return false;
+    }
     // A halo comes from the next neighbours alone.
     for (const HaloFactor& halo : halos_) {
       const Factor& factor = rule_.factors[At(halo.factor)];

@@ -127,6 +127,26 @@ TEST(Strategies, OfWindowsSayWhatNeighboursExchange) {
   EXPECT_EQ(Texts(g, y, MakeMesh({2}), {.windows = false}).size(), 3U);
 }
 
+// Output features and rows of a 3x3 convolution: one or the other.
+TEST(Strategies, LeaveOutPairsThatStayApart) {
+  GraphBuilder g;
+  const WindowDim one;
+  const WindowDim same{.size = 3, .pad_low = 1, .pad_high = 1};
+  ir::ConvolutionAttr a;
+  a.lhs_batch = 0, a.lhs_spatial = {1, 2}, a.lhs_feature = 3;
+  a.rhs_spatial = {0, 1}, a.rhs_input_feature = 2, a.rhs_output_feature = 3;
+  a.out_batch = 0, a.out_spatial = {1, 2}, a.out_feature = 3;
+  a.window = {same, one};
+  const ValueId y = g.Convolution(g.Parameter(F32({1, 8, 1, 1})), g.Parameter(F32({3, 1, 1, 4})), {1, 8, 1, 4}, a);
+  EXPECT_THAT(
+      Texts(g, y, MakeMesh({2})),
+      ElementsAre("replicated: [,,,] [,,,] -> [,,,]", "c over x: [,,,] [,,,x] -> [,,,x]",
+                  "d over x: [,x,,] [,,,] -> [,x,,]; collective-permute over x, 4 B; collective-permute over x, 4 B"));
+  for (const Strategy& s : StrategiesOf(g, y, MakeMesh({2, 2}))) {
+    EXPECT_TRUE(s.factor_of_axis[0] == s.factor_of_axis[1] || s.factor_of_axis[0] < 0 || s.factor_of_axis[1] < 0);
+  }
+}
+
 TEST(Specs, AreAllThatFit) {
   auto texts = [](const Shape& shape, const Mesh& mesh) {
     std::vector<std::string> out;

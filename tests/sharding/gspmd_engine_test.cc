@@ -1,0 +1,165 @@
+// Whether XLA's SPMD partitioner communicates as the strategies say: each op is compiled for a mesh with operands and
+// result laid out as one strategy wants them, and its collectives are counted.
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <set>
+
+#include "alpa/sharding/reshard.h"
+#include "alpa/sharding/rule.h"
+#include "alpa/sharding/strategy.h"
+#include "alpa/xla/engine_test_support.h"
+#include "sharding/cases.h"
+#include "sharding/hlo_text.h"
+
+namespace alpa::test {
+namespace {
+
+using cluster::MakeMesh;
+using cluster::Mesh;
+using sharding::Rule;
+using sharding::RuleOf;
+using sharding::Strategy;
+using xla::Get;
+
+struct Count {
+  int all_reduces = 0, permutes = 0, others = 0;
+  bool operator==(const Count&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Count& c) {
+  return out << c.all_reduces << " all-reduces, " << c.permutes << " permutes, " << c.others << " others";
+}
+
+// What the strategy claims: an exchange per halo; and for a partial result one all-reduce, or rather one per contracted
+// factor that is split: GSPMD joins the results over one factor's axes after those over another's.
+Count Claimed(const Strategy& s, const Rule& rule) {
+  std::set<int> contracted;
+  for (const int f : s.factor_of_axis) {
+    if (f >= 0 && rule.factors[static_cast<size_t>(f)].kind == sharding::FactorKind::kContracted) contracted.insert(f);
+  }
+  return {static_cast<int>(contracted.size() * s.results.size()), static_cast<int>(s.halo.size()), 0};
+}
+
+xla::ImportedStep Import(const OpCase& c) {
+  HloText text;
+  std::vector<ir::Shape> operands;
+  std::vector<ir::Shape> results;
+  for (const ir::ValueId v : c.op().operands) operands.push_back(c.module.shape(v));
+  for (const ir::ValueId v : c.op().results) results.push_back(c.module.shape(v));
+  text.Add(c.op(), operands, results);
+  // A second op, so that the step returns a tuple of its own and not that of an op with several results.
+  ir::Op second;
+  second.kind = ir::OpKind::kNegate;
+  text.Add(second, {{ir::DType::kF32, {}}}, {{ir::DType::kF32, {}}});
+  return Get(xla::TheEngine().Import(text.Module(), {.source = "op.hlo"}));
+}
+
+Count Compiled(xla::Client& client, const xla::ImportedStep& step, const OpCase& c, const Strategy& s,
+               const Mesh& mesh) {
+  plan::Plan plan;
+  plan.model_fingerprint = Fingerprint(step.module);
+  plan.mesh = mesh;
+  plan.inputs = s.operands;
+  plan.inputs.emplace_back();
+  for (const auto& layout : s.results) plan.outputs.push_back(layout.spec);
+  plan.outputs.emplace_back();
+  for (const ir::Op& op : step.module.ops) {
+    if (op.kind == c.op().kind && op.results.size() == 1) plan.ops[op.name] = s.results[0].spec;
+  }
+  const auto executable = Get(client.Compile(step, plan, {}));
+  const auto& stats = executable->stats();
+  return {stats.all_reduces, stats.collective_permutes, stats.all_gathers + stats.reduce_scatters + stats.all_to_alls};
+}
+
+// x and y are alike: of two strategies that differ by swapping them one is enough.
+bool IsFirstOfTwins(const Strategy& s) { return s.factor_of_axis[0] >= s.factor_of_axis[1]; }
+
+void CheckAll(const std::vector<OpCase>& cases) {
+  const Mesh mesh = MakeMesh({2, 2});
+  static auto* client = Get(xla::TheEngine().CreateCpuClient(4)).release();
+  for (const OpCase& c : cases) {
+    const Rule rule = RuleOf(c.module, c.op());
+    const xla::ImportedStep step = Import(c);
+    for (const Strategy& s : Strategies(rule, c.module, c.op(), mesh)) {
+      if (s.parallelism == 1 || !IsFirstOfTwins(s)) continue;
+      const Count claimed = Claimed(s, rule);
+      const Count compiled = Compiled(*client, step, c, s, mesh);
+      EXPECT_EQ(claimed, compiled) << c.name << ", " << ToString(rule) << ", " << Describe(s, rule, mesh);
+    }
+  }
+}
+
+TEST(Gspmd, CommunicatesAsRulesOfContractionSay) {
+  CheckAll(DotCases());
+  CheckAll(ReduceCases());
+}
+TEST(Gspmd, CommunicatesAsRulesOfMovementSay) {
+  CheckAll(MovementCases());
+  CheckAll(ReshapeCases());
+}
+TEST(Gspmd, CommunicatesAsRulesOfIndexedOpsSay) {
+  CheckAll(GatherCases());
+  CheckAll(ScatterCases());
+}
+TEST(Gspmd, CommunicatesAsRulesOfConvolutionSay) {
+  CheckAll(ConvolutionCases());
+  CheckAll(ConvolutionGradientCases());
+  CheckAll(GroupedConvolutionCases());
+}
+TEST(Gspmd, CommunicatesAsRulesOfWindowsSay) { CheckAll(WindowCases()); }
+TEST(Gspmd, CommunicatesAsRulesOfOtherOpsSay) { CheckAll(OtherCases()); }
+
+// A matrix product whose contracted dimension is split, with a result that is wanted split too: a reduce-scatter, which
+// XLA's CPU back end carries out as an all-reduce and a slice (other back ends have a pass that joins the two).
+TEST(Gspmd, ScattersPartialResults) {
+  const Mesh mesh = MakeMesh({2});
+  const OpCase c = DotCases()[0];
+  const xla::ImportedStep step = Import(c);
+  const auto client = Get(xla::TheEngine().CreateCpuClient(2));
+  Strategy s;
+  s.operands = {sharding::SplitDim(2, 1, 0), sharding::SplitDim(2, 0, 0)};
+  s.results = {{sharding::SplitDim(2, 0, 0), {}}};
+  EXPECT_EQ(Compiled(*client, step, c, s, mesh), (Count{1, 0, 0}));
+}
+
+// Each step on the ways between all specs, as the layout of an op and then that of the step's output.
+TEST(Gspmd, CarriesOutStepsOfResharding) {
+  const ir::Shape shape{ir::DType::kF32, {24, 24}};
+  HloText text;
+  ir::Op negate;
+  negate.kind = ir::OpKind::kNegate;
+  text.Add(negate, {shape}, {shape});
+  const auto step = Get(xla::TheEngine().Import(text.Module(), {.source = "op.hlo"}));
+  const auto client = Get(xla::TheEngine().CreateCpuClient(6));
+  for (const Mesh& mesh : {MakeMesh({2, 2}), MakeMesh({2, 3})}) {
+    std::set<std::string> tried;
+    const auto specs = sharding::Specs(shape, mesh);
+    for (const auto& begin : specs) {
+      for (const auto& end : specs) {
+        sharding::Spec from = begin;
+        for (const auto& reshard : sharding::Reshard({begin, {}}, end, shape, mesh)) {
+          const std::string name = ToString(from, mesh) + " to " + ToString(reshard.spec, mesh);
+          plan::Plan plan;
+          plan.model_fingerprint = Fingerprint(step.module);
+          plan.mesh = mesh;
+          plan.inputs = {from};
+          plan.outputs = {reshard.spec};
+          plan.ops[step.module.ops[1].name] = from;
+          from = reshard.spec;
+          if (!tried.insert(name).second) continue;
+          const auto executable = Get(client->Compile(step, plan, {}));
+          const auto& stats = executable->stats();
+          const std::vector<int> compiled = {stats.all_reduces, stats.all_gathers, stats.reduce_scatters,
+                                             stats.all_to_alls, stats.collective_permutes};
+          std::vector<int> claimed(compiled.size(), 0);
+          for (const auto& c : reshard.collectives) ++claimed[static_cast<size_t>(c.kind)];
+          EXPECT_EQ(compiled, claimed) << ToString(mesh) << " " << name;
+        }
+      }
+    }
+    EXPECT_GT(tried.size(), 25U);
+  }
+}
+
+}  // namespace
+}  // namespace alpa::test
