@@ -55,7 +55,7 @@ void Ascent::MovePrices(double upper) {
     norm += direction_[p] * direction_[p];
   }
   if (norm <= 0) return;
-  double target = std::isfinite(upper) ? upper : dual_.bound() + 0.05 * std::fabs(dual_.bound()) + 1;
+  double target = std::isfinite(upper) ? upper : dual_.bound() + 0.05 * std::fabs(dual_.bound()) + 1e-6 * flat_.big;
   target = std::max(target, dual_.bound() + 1e-9 * std::fabs(dual_.bound()));
   const double step = step_ * (target - dual_.bound()) / norm;
   for (size_t p = 0; p < prices.size(); ++p) prices[p] = std::max(0.0, prices[p] + step * direction_[p]);

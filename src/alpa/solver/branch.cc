@@ -22,8 +22,8 @@ class Searcher {
 
   // Searches the assignments of `core`; the lowest cost they can have, as far as it is known (upper_ if none is below).
   // `up` turns an assignment of the core into one of the first core.
-  using Up = std::function<std::vector<int32_t>(std::vector<int32_t>)>;
-  double Search(Core core, std::vector<double> prices, int depth, double inherited, const Up& up);
+  using Up = std::function<std::vector<int32_t>(const std::vector<int32_t>&)>;
+  double Search(Core core, std::vector<double> by_time, int depth, double inherited, const Up& up);
 
   bool out_of_budget() const { return out_; }
   bool found() const { return found_; }
@@ -141,7 +141,7 @@ double Searcher::Search(Core core, std::vector<double> by_time, int depth, doubl
 
     const auto [v, i] = ChooseBranch(flat, ascent, ascent.dual());
     // Children are cores of their own, so that what is eliminated below does not weigh on the copies.
-    const auto child_up = [&](std::vector<int32_t> choice) { return up(ToAssignment(core, flat, choice)); };
+    const auto child_up = [&](const std::vector<int32_t>& choice) { return up(ToAssignment(core, flat, choice)); };
     double lowest = kInfinity;
     for (const bool take : {true, false}) {
       Core child = Extract(flat);
@@ -164,7 +164,7 @@ BranchResult Branch(Core core, double upper, const std::vector<double>& prices, 
   Searcher searcher(upper, options, budget);
   BranchResult result;
   const double least = searcher.Search(std::move(core), prices, 0, -kInfinity,
-                                       [](std::vector<int32_t> assignment) { return assignment; });
+                                       [](const std::vector<int32_t>& assignment) { return assignment; });
   result.complete = !searcher.out_of_budget();
   result.found = searcher.found();
   result.assignment = searcher.TakeAssignment();

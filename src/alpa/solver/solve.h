@@ -42,11 +42,11 @@ struct Solution {
   SolveStatus status = SolveStatus::kUnknown;
   std::vector<int32_t> assignment;  // kOptimal, kFeasible: it fits. Otherwise the one with the least peak memory found
   double cost = 0;                  // of the assignment, as CostOf says
-  double bound = 0;                 // no assignment that fits costs less
+  double bound = 0;                 // no assignment that fits costs less; infinite: kInfeasible
   double gap = 0;                   // (cost - bound) / cost; 0 when cost is 0
   Peak peak;                        // of the assignment
   int64_t least_peak_bound = 0;     // no assignment has a lower peak than this
-  int64_t work = 0;                 // steps done, as work_limit counts
+  int64_t work = 0;                 // done, as work_limit counts
   Seconds elapsed;
 };
 

@@ -73,6 +73,22 @@ TEST(Solve, EqualsExhaustiveSearchOnTinyProblems) {
   CompareWithExhaustiveSearch({.nodes = 3, .edges = 3}, 500);
 }
 
+TEST(Solve, UnitOfCostsDoesNotMatter) {
+  for (uint64_t seed = 0; seed < 500; ++seed) {
+    SCOPED_TRACE(seed);
+    Problem problem = testing::RandomProblem(seed, {.edges = 10, .whole = false});
+    const double unit = seed % 2 == 0 ? 1e-9 : 1e12;
+    for (Node& node : problem.nodes) {
+      for (double& cost : node.costs) cost *= unit;
+    }
+    for (CostTable& table : problem.tables) {
+      for (double& cost : table.costs) cost *= unit;
+    }
+    ExpectExact(problem, Solve(problem, {.threads = 1}), testing::SolveExhaustively(problem));
+    if (HasFailure()) return;
+  }
+}
+
 TEST(Solve, ProblemWithoutNodesCostsNothing) {
   const Solution solution = Solve(Problem{});
   EXPECT_EQ(solution.status, SolveStatus::kOptimal);
