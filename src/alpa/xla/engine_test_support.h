@@ -4,11 +4,23 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "alpa/xla/engine.h"
+
+namespace alpa::plan {
+
+// For messages of tests.
+inline void PrintTo(const CollectiveTotal& total, std::ostream* out) {
+  *out << total.count << " " << sharding::Name(total.kind) << " over";
+  for (const int axis : total.axes) *out << " " << axis;
+  *out << ", " << total.bytes.value << " B";
+}
+
+}  // namespace alpa::plan
 
 namespace alpa::xla {
 

@@ -1,7 +1,7 @@
 // All-reduces of which each device keeps a part become reduce-scatters.
 #pragma once
 
-#include "alpa/cluster/mesh.h"
+#include "alpa/sharding/spec.h"
 
 namespace xla {
 class HloModule;

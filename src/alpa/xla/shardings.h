@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "alpa/cluster/mesh.h"
 #include "alpa/sharding/spec.h"
 
 namespace xla {
