@@ -15,6 +15,14 @@
 namespace alpa::test {
 namespace {
 
+// Collectives behind partitioning, in the order of CollectiveKind.
+std::vector<int> CountsByKind(const xla::ExecutableStats& stats) {
+  std::vector<int> counts(5, 0);
+  for (const plan::CollectiveTotal& total : stats.collectives)
+    counts[static_cast<size_t>(total.kind)] += static_cast<int>(total.count);
+  return counts;
+}
+
 using cluster::MakeMesh;
 using cluster::Mesh;
 using sharding::Rule;
@@ -67,8 +75,10 @@ Count Compiled(xla::Client& client, const xla::ImportedStep& step, const OpCase&
     if (op.kind == c.op().kind && op.results.size() == 1) plan.ops[op.name] = s.results[0].spec;
   }
   const auto executable = Get(client.Compile(step, plan, {}));
-  const auto& stats = executable->stats();
-  return {stats.all_reduces, stats.collective_permutes, stats.all_gathers + stats.reduce_scatters + stats.all_to_alls};
+  const std::vector<int> counts = CountsByKind(executable->stats());
+  const auto count = [&](sharding::CollectiveKind kind) { return counts[static_cast<size_t>(kind)]; };
+  using enum sharding::CollectiveKind;
+  return {count(kAllReduce), count(kCollectivePermute), count(kAllGather) + count(kReduceScatter) + count(kAllToAll)};
 }
 
 // x and y are alike: of two strategies that differ by swapping them one is enough.
@@ -148,9 +158,7 @@ TEST(Gspmd, CarriesOutStepsOfResharding) {
           from = reshard.spec;
           if (!tried.insert(name).second) continue;
           const auto executable = Get(client->Compile(step, plan, {}));
-          const auto& stats = executable->stats();
-          const std::vector<int> compiled = {stats.all_reduces, stats.all_gathers, stats.reduce_scatters,
-                                             stats.all_to_alls, stats.collective_permutes};
+          const std::vector<int> compiled = CountsByKind(executable->stats());
           std::vector<int> claimed(compiled.size(), 0);
           for (const auto& c : reshard.collectives) ++claimed[static_cast<size_t>(c.kind)];
           EXPECT_EQ(compiled, claimed) << ToString(mesh) << " " << name;
