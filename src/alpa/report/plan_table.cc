@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <tuple>
 #include <vector>
 
 namespace alpa::report {
@@ -56,31 +57,49 @@ std::string Where(const ir::Module& module, ir::OpId op) {
   return location.name;
 }
 
-// Choices in descending order of `key`, those with key 0 left out.
-template <typename Key>
-std::vector<const OpChoice*> Largest(const PlannedStep& planned, size_t count, const Key& key) {
-  std::vector<const OpChoice*> all;
+// Operations from one place in the source that are carried out in the same way stand in one row.
+struct OpRow {
+  const OpChoice* first = nullptr;
+  int count = 0;
+};
+
+std::vector<OpRow> MostExpensive(const ir::Module& module, const PlannedStep& planned) {
+  std::map<std::tuple<std::string, std::string, std::string, int64_t, int64_t>, OpRow> rows;
+  const auto nanoseconds = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
   for (const OpChoice& choice : planned.choices) {
-    if (key(choice) > 0) all.push_back(&choice);
+    if (choice.compute + choice.communication <= 0) continue;
+    OpRow& row = rows[{Where(module, choice.op), choice.strategy, sharding::ToString(choice.result, planned.plan.mesh),
+                       nanoseconds(choice.compute), nanoseconds(choice.communication)}];
+    if (row.first == nullptr || row.first->others.empty()) row.first = &choice;
+    ++row.count;
   }
-  std::stable_sort(all.begin(), all.end(), [&](const auto* a, const auto* b) { return key(*a) > key(*b); });
-  all.resize(std::min(all.size(), count));
-  return all;
+  std::vector<OpRow> out;
+  for (const auto& [key, row] : rows) out.push_back(row);
+  const auto total = [](const OpRow& row) { return (row.first->compute + row.first->communication) * row.count; };
+  std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) { return total(a) > total(b); });
+  out.resize(std::min<size_t>(out.size(), 12));
+  return out;
 }
 
-// Inputs of equal shape and layout stand in one row.
+ir::InputRole RoleOf(const ir::Module& module, const ir::StepSignature& signature, const ir::Op& op) {
+  const auto at = std::find(module.inputs.begin(), module.inputs.end(), op.results[0]);
+  return signature.inputs[static_cast<size_t>(at - module.inputs.begin())].role;
+}
+
+// Inputs of one role with equal shape and layout stand in one row.
 struct ArrayRow {
   const OpChoice* first = nullptr;
   int count = 0;
 };
 
-std::vector<ArrayRow> LargestInputs(const ir::Module& module, const PlannedStep& planned) {
-  std::map<std::pair<std::string, std::string>, ArrayRow> rows;
+std::vector<ArrayRow> LargestInputs(const ir::Module& module, const ir::StepSignature& signature,
+                                    const PlannedStep& planned) {
+  std::map<std::tuple<ir::InputRole, std::string, std::string>, ArrayRow> rows;
   for (const OpChoice& choice : planned.choices) {
     const ir::Op& op = module.op(choice.op);
     if (op.kind != ir::OpKind::kParameter) continue;
-    ArrayRow& row =
-        rows[{ir::ToString(module.shape(op.results[0])), sharding::ToString(choice.result, planned.plan.mesh)}];
+    ArrayRow& row = rows[{RoleOf(module, signature, op), ir::ToString(module.shape(op.results[0])),
+                          sharding::ToString(choice.result, planned.plan.mesh)}];
     if (row.first == nullptr || row.first->others.empty()) row.first = &choice;
     ++row.count;
   }
@@ -130,9 +149,9 @@ std::string PlanText(const ir::Module& module, const ir::StepSignature& signatur
   const auto& mesh = planned.plan.mesh;
   std::string out = Summary(module, model, planned);
 
-  out += fmt::format("\n{:<34}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "shape", "x", "layout", "per device",
-                     "other layouts would cost");
-  for (const ArrayRow& row : LargestInputs(module, planned)) {
+  out += fmt::format("\n{:<34}{:<11}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "role", "shape", "x", "layout",
+                     "per device", "other layouts would cost");
+  for (const ArrayRow& row : LargestInputs(module, signature, planned)) {
     const ir::Op& op = module.op(row.first->op);
     const ir::Shape& shape = module.shape(op.results[0]);
     out +=
@@ -141,15 +160,14 @@ std::string PlanText(const ir::Module& module, const ir::StepSignature& signatur
                     ToString(sharding::ShardShape(row.first->result, shape, mesh).bytes()), Others(*row.first, mesh));
   }
 
-  out += fmt::format("\n{:<22}{:>10}{:>10}  {:<26}{:<10}{:<34} {}\n", "Most expensive", "compute", "comm.", "strategy",
-                     "result", "where", "other layouts would cost");
-  for (const OpChoice* c :
-       Largest(planned, 12, [](const OpChoice& choice) { return choice.compute + choice.communication; })) {
-    out += fmt::format("  {:<20}{:>10}{:>10}  {:<26}{:<10}{:<34} {}\n", Cut(NameOf(module, c->op), 19),
-                       Time(c->compute), Time(c->communication), Cut(c->strategy, 25),
-                       sharding::ToString(c->result, mesh), Cut(Where(module, c->op), 33), Others(*c, mesh));
+  out += fmt::format("\n{:<22}{:>4}{:>11}{:>11}  {:<26}{:<10}{:<34} {}\n", "Most expensive, each", "x", "compute",
+                     "comm.", "strategy", "result", "where", "other layouts would cost");
+  for (const OpRow& row : MostExpensive(module, planned)) {
+    const OpChoice& c = *row.first;
+    out += fmt::format("  {:<20}{:>4}{:>11}{:>11}  {:<26}{:<10}{:<34} {}\n", Cut(NameOf(module, c.op), 19), row.count,
+                       Time(c.compute), Time(c.communication), Cut(c.strategy, 25), sharding::ToString(c.result, mesh),
+                       Cut(Where(module, c.op), 33), Others(c, mesh));
   }
-  (void)signature;
   return out + Collectives(planned);
 }
 
