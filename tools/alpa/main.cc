@@ -107,6 +107,8 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_option("--microbatches", options->microbatches, "the batch is run in so many pieces (costs and memory)")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_flag("--per-microbatch", options->per_microbatch,
+                    "also where that changes the step: batch statistics become those of a microbatch");
   command->add_option("--pin", options->pins, "PATTERN=SPEC: inputs or operations whose name matches lie like this");
   command->add_option("-o,--out", options->out, "write the plan here");
   command->add_option("--time-limit", options->time_limit, "seconds for the search")

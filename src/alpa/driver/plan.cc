@@ -66,22 +66,23 @@ Result<cluster::Mesh> ParseMesh(const std::string& text) {
   return mesh;
 }
 
-Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbatches) {
+Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbatches, bool per_microbatch) {
   const frontend::StepAnalysis& analysis = loaded.analysis;
   PlannerInput input;
-  if (microbatches > 1 && analysis.microbatching.max_microbatches % microbatches != 0) {
+  if (!per_microbatch && microbatches > 1 && analysis.microbatching.max_microbatches % microbatches != 0) {
     std::string why;
     for (const frontend::Obstacle& obstacle : analysis.microbatching.obstacles) {
       if (why.empty() && frontend::Blocks(obstacle.kind)) why = ": " + obstacle.text;
     }
-    return Error{Code::kInvalidArgument,
-                 fmt::format("{} microbatches: the step can be run in {}{}", microbatches,
-                             analysis.microbatching.max_microbatches == 1
-                                 ? "one piece only"
-                                 : fmt::format("at most {}, or any number that divides it",
-                                               analysis.microbatching.max_microbatches),
-                             why),
-                 ""};
+    return Error{
+        Code::kInvalidArgument,
+        fmt::format(
+            "{} microbatches: the step can be run in {}{}", microbatches,
+            analysis.microbatching.max_microbatches == 1
+                ? "one piece only"
+                : fmt::format("at most {}, or any number that divides it", analysis.microbatching.max_microbatches),
+            why),
+        analysis.microbatching.separable() ? "" : "--per-microbatch plans it with statistics of each microbatch"};
   }
   ALPA_TRY(input.module, frontend::ScaleBatch(loaded.step.module, analysis.batch, microbatches));
   const std::vector<frontend::FlopCount> flops = frontend::CountFlops(input.module);
@@ -132,7 +133,7 @@ Status Plan(const PlanOptions& options) {
   ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return Ok();
   const ir::Module& module = loaded.step.module;
-  ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, options.microbatches));
+  ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, options.microbatches, options.per_microbatch));
   const intra::StepToPlan step{input.module,     loaded.analysis.signature, input.work, ir::Fingerprint(module),
                                input.batch_dims, input.update_ops};
   SolveProgress progress(report::StderrScreen());

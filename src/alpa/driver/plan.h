@@ -22,6 +22,7 @@ struct PlanOptions {
   std::string memory;   // "16GiB" per device; empty: what the device type has; "none": no limit
   std::string method = "auto";
   int64_t microbatches = 1;
+  bool per_microbatch = false;    // also where the step is not separable: batch statistics are those of a microbatch
   std::vector<std::string> pins;  // PATTERN=SPEC
   double time_limit = 10;         // seconds for the solver
   int threads = 0;
@@ -44,7 +45,8 @@ struct PlannerInput {
   std::vector<int> batch_dims;
   std::vector<char> update_ops;
 };
-// kInvalidArgument when the step cannot be cut into that many (says why).
-Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbatches);
+// kInvalidArgument when the step cannot be cut into that many (says why). With `per_microbatch` only shapes count:
+// complete sums over the batch that later ops need are taken as those of one microbatch.
+Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbatches, bool per_microbatch);
 
 }  // namespace alpa::driver

@@ -7,9 +7,12 @@
 namespace alpa::intra {
 namespace {
 
-// A spec of full rank, so that "[]" and "[,]" are one.
-sharding::Spec Padded(sharding::Spec spec, int rank) {
+// A spec of full rank, so that "[]" and "[,]" are one, without the axes of extent 1, which split nothing.
+sharding::Spec Normalised(sharding::Spec spec, int rank, const cluster::Mesh& mesh) {
   spec.dims.resize(static_cast<size_t>(rank));
+  for (std::vector<int>& axes : spec.dims) {
+    std::erase_if(axes, [&](int axis) { return mesh.shape[static_cast<size_t>(axis)] == 1; });
+  }
   return spec;
 }
 
@@ -76,7 +79,7 @@ Result<std::map<ir::ValueId, sharding::Spec>> ResolvePins(const std::vector<Pin>
       const ir::Shape& shape = module.shape(named.value);
       if (const Status fits = sharding::Verify(*spec, shape, mesh); !fits.ok())
         return bad(fmt::format("'{}': {}", named.name, fits.error().message), fits.error().hint);
-      const sharding::Spec padded = Padded(*spec, shape.rank());
+      const sharding::Spec padded = Normalised(*spec, shape.rank(), mesh);
       const auto [it, inserted] = specs.emplace(named.value, padded);
       if (!inserted && it->second != padded) {
         return bad(fmt::format("'{}' is pinned to {} by '{}={}'", named.name, sharding::ToString(it->second, mesh),

@@ -49,6 +49,13 @@ TEST(Pins, ThatSayTheSameTwiceAreFine) {
   EXPECT_TRUE(ResolvePins({{"'b'", "[]"}, {"'b'", "[-]"}}, Small(), kMesh).ok());
 }
 
+TEST(Pins, AxesOfExtentOneSplitNothing) {
+  const cluster::Mesh mesh = cluster::MakeMesh({1, 2});
+  const auto pins = ResolvePins({{"'w'", "[x,y]"}}, Small(), mesh);
+  ASSERT_TRUE(pins.ok()) << ToString(pins.error());
+  EXPECT_EQ(sharding::ToString(pins->begin()->second, mesh), "[,y]");
+}
+
 TEST(Pins, SayWhatIsWrong) {
   EXPECT_THAT(ErrorOf({{"nothing", "[x,]"}}), HasSubstr("no input or operation has such a name"));
   EXPECT_THAT(ErrorOf({{"params[", "[x,]"}}), HasSubstr("not a regular expression"));
