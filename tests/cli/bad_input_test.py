@@ -343,7 +343,7 @@ def plans():
     case("plan with a bad mesh", ["p.json"], *run, prepare=saved(lambda t: t.replace("   2\n", "   -2\n")))
     case("plan with a huge mesh", ["p.json"], *run, prepare=saved(lambda t: t.replace("   2\n", "   4294967296\n")))
     case("plan with too few inputs", ["p.json"], *run, prepare=saved(lambda t: t.replace('  "[]",\n', "", 1)))
-    case("plan of a later version", ["p.json"], *run, prepare=saved(lambda t: t.replace('"alpa_plan": 1', '"alpa_plan": 99')))
+    case("plan of a later version", ["p.json"], *run, prepare=saved(lambda t: t.replace('"alpa_plan": 2', '"alpa_plan": 99')))
 
 
 def checkpoints():

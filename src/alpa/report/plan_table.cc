@@ -149,14 +149,15 @@ std::string PlanText(const ir::Module& module, const ir::StepSignature& signatur
   const auto& mesh = planned.plan.mesh;
   std::string out = Summary(module, model, planned);
 
-  out += fmt::format("\n{:<34}{:<11}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "role", "shape", "x", "layout",
+  out += fmt::format("\n{:<40}{:<11}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "role", "shape", "x", "layout",
                      "per device", "other layouts would cost");
   for (const ArrayRow& row : LargestInputs(module, signature, planned)) {
     const ir::Op& op = module.op(row.first->op);
     const ir::Shape& shape = module.shape(op.results[0]);
     out +=
-        fmt::format("  {:<32}{:<24}{:>4}  {:<10}{:>14}   {}\n", Cut(NameOf(module, row.first->op), 31),
-                    ir::ToString(shape), row.count, sharding::ToString(row.first->result, mesh),
+        fmt::format("  {:<38}{:<11}{:<24}{:>4}  {:<10}{:>14}   {}\n", Cut(NameOf(module, row.first->op), 37),
+                    ir::Name(RoleOf(module, signature, op)), ir::ToString(shape), row.count,
+                    sharding::ToString(row.first->result, mesh),
                     ToString(sharding::ShardShape(row.first->result, shape, mesh).bytes()), Others(*row.first, mesh));
   }
 
