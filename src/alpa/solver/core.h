@@ -66,7 +66,8 @@ void CompressTime(Core& core);
 // The strategies of all nodes of the Problem, given those (numbers of the Problem) of the nodes alive in `core`.
 void Complete(const Core& core, std::vector<int32_t>& assignment);
 
-// Removes the strategies of node v for which keep[i] is false, from its tables too. Notes in `infeasible` when none is left.
+// Removes the strategies of node v for which keep[i] is false, from its tables too; notes in `infeasible` when none is
+// left.
 void KeepStrategies(Core& core, int32_t v, const std::vector<char>& keep);
 
 // The number of strategies that all nodes alive have together, and the entries of their tables.
