@@ -27,6 +27,12 @@ int Mesh::AxisIndex(std::string_view name) const {
   return it == axes.end() ? -1 : static_cast<int>(it - axes.begin());
 }
 
+std::string AxisNames(const Mesh& mesh, const std::vector<int>& axes) {
+  std::string names;
+  for (const int axis : axes) names += mesh.axes[static_cast<size_t>(axis)];
+  return names;
+}
+
 Mesh MakeMesh(std::vector<int64_t> shape) {
   ALPA_CHECK(shape.size() <= 3);
   Mesh mesh;

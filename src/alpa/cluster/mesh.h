@@ -23,6 +23,9 @@ struct Mesh {
   bool operator==(const Mesh&) const = default;
 };
 
+// The names of these axes in a row: "xy".
+std::string AxisNames(const Mesh& mesh, const std::vector<int>& axes);
+
 // A mesh with axes "x", "y", "z", ... in this order.
 Mesh MakeMesh(std::vector<int64_t> shape);
 

@@ -28,23 +28,15 @@ class TableCache {
   std::map<std::tuple<int, int, int, int>, int32_t> ids_;
 };
 
-solver::CostTable ReshardTable(const OpClass& from, size_t result, const OpClass& to, size_t operand,
+// The cost of bringing result `result` of each candidate of `from` into the spec that `wanted` names for each of `to`.
+template <typename Wanted>
+solver::CostTable ReshardTable(const OpClass& from, size_t result, const OpClass& to, const Wanted& wanted,
                                const SpecSpace& space, double runs) {
   solver::CostTable table{static_cast<int32_t>(from.candidates.size()), static_cast<int32_t>(to.candidates.size()), {}};
   table.costs.reserve(from.candidates.size() * to.candidates.size());
   for (const Candidate& a : from.candidates) {
     for (const Candidate& b : to.candidates)
-      table.costs.push_back(runs * space.reshard_seconds(a.results[result], b.operands[operand]));
-  }
-  return table;
-}
-
-// A new state value (result of `from`) into the layout of the input (`to`, a parameter) that it replaces.
-solver::CostTable StateTable(const OpClass& from, size_t result, const OpClass& to, const SpecSpace& space) {
-  solver::CostTable table{static_cast<int32_t>(from.candidates.size()), static_cast<int32_t>(to.candidates.size()), {}};
-  for (const Candidate& a : from.candidates) {
-    for (const Candidate& b : to.candidates)
-      table.costs.push_back(space.reshard_seconds(a.results[result], b.results[0]));
+      table.costs.push_back(runs * space.reshard_seconds(a.results[result], wanted(b)));
   }
   return table;
 }
@@ -130,7 +122,10 @@ class Builder {
         const auto runs = static_cast<double>(work_[i].runs);
         const auto key = std::tuple(table_.class_of(module_.value(value).producer), static_cast<int>(result),
                                     table_.class_of(static_cast<ir::OpId>(i)), static_cast<int>(o));
-        AddEdge(from, to, cache_.Get(key, [&] { return ReshardTable(a, result, b, o, table_.space(value), runs); }));
+        AddEdge(from, to, cache_.Get(key, [&] {
+          return ReshardTable(
+              a, result, b, [&](const Candidate& c) { return c.operands[o]; }, table_.space(value), runs);
+        }));
       }
     }
   }
@@ -149,7 +144,9 @@ class Builder {
       const auto key = std::tuple(table_.class_of(module_.value(value).producer), static_cast<int>(result),
                                   table_.class_of(module_.value(input).producer), -1);
       AddEdge(from, to, cache_.Get(key, [&] {
-        return StateTable(ClassOfNode(from), result, ClassOfNode(to), table_.space(value));
+        return ReshardTable(
+            ClassOfNode(from), result, ClassOfNode(to), [](const Candidate& c) { return c.results[0]; },
+            table_.space(value), 1);
       }));
     }
   }

@@ -59,7 +59,6 @@ class CandidateTable {
   // Of the first result of `op`.
   const SpecSpace& result_space(ir::OpId op) const { return space(module_.op(op).results[0]); }
   int space_id(ir::ValueId value) const { return space_of_[static_cast<size_t>(value)]; }
-  const SpecSpace& space_by_id(int id) const { return *spaces_[static_cast<size_t>(id)]; }
 
   // Whether the layout of `value` as an operand is a choice.
   bool HasLayout(ir::ValueId value) const;

@@ -40,14 +40,14 @@ std::vector<Alternative> Alternatives(const CandidateTable& table, const BuiltPr
     if (!inserted && cost[c] < cost[it->second]) it->second = c;
   }
   std::vector<size_t> order;
+  order.reserve(best.size());
   for (const auto& [id, c] : best) order.push_back(c);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost[a] < cost[b]; });
   std::vector<Alternative> out;
-  const SpecSpace* space = nullptr;
+  const SpecSpace& space = table.result_space(op);
   for (const size_t c : order) {
     if (out.size() == count) break;
-    if (space == nullptr) space = &table.result_space(op);
-    out.push_back({space->spec(op_class.candidates[c].results[0]), cost[c] - cost[chosen],
+    out.push_back({space.spec(op_class.candidates[c].results[0]), cost[c] - cost[chosen],
                    op_class.candidates[c].usage - op_class.candidates[chosen].usage});
   }
   return out;

@@ -10,6 +10,7 @@
 
 #include "alpa/intra/build_problem.h"
 #include "alpa/intra/methods.h"
+#include "alpa/plan/collective_totals.h"
 
 namespace alpa::intra {
 namespace {
@@ -20,28 +21,6 @@ constexpr std::array<std::string_view, kMethodCount> kMethodNames = {"auto", "da
 Seconds Since(std::chrono::steady_clock::time_point start) {
   return Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
-
-// Adds up collectives by kind and axes.
-class Totals {
- public:
-  void Add(const std::vector<sharding::Collective>& collectives, int64_t runs) {
-    for (const auto& c : collectives) {
-      auto it = std::find_if(totals_.begin(), totals_.end(),
-                             [&](const plan::CollectiveTotal& t) { return t.kind == c.kind && t.axes == c.axes; });
-      if (it == totals_.end()) it = totals_.insert(totals_.end(), {c.kind, c.axes, 0, Bytes(0)});
-      it->count += runs;
-      it->bytes += c.bytes * runs;
-    }
-  }
-  std::vector<plan::CollectiveTotal> Take() && {
-    std::sort(totals_.begin(), totals_.end(),
-              [](const auto& a, const auto& b) { return std::tie(a.kind, a.axes) < std::tie(b.kind, b.axes); });
-    return std::move(totals_);
-  }
-
- private:
-  std::vector<plan::CollectiveTotal> totals_;
-};
 
 // Turns one candidate per node into a plan.
 class Decoder {
@@ -78,19 +57,17 @@ class Decoder {
     for (size_t o = 0; o < module_.outputs.size(); ++o) {
       const ir::ValueId value = module_.outputs[o];
       if (!table_.HasLayout(value)) continue;
-      const SpecSpace& space = table_.space(value);
-      communication += Bring(value, space.id(Padded(plan.outputs[o], space.shape().rank())), 1, nullptr);
+      communication += Bring(value, table_.space(value).id(plan.outputs[o]), 1, nullptr);
     }
     prediction.compute = Seconds(compute);
     prediction.communication = Seconds(communication);
-    prediction.collectives = std::move(totals_).Take();
+    prediction.collectives = totals_.Get();
     plan.prediction = std::move(prediction);
   }
 
  private:
-  static sharding::Spec Padded(sharding::Spec spec, int rank) {
-    spec.dims.resize(static_cast<size_t>(rank));
-    return spec;
+  void Count(const std::vector<sharding::Collective>& collectives, int64_t runs) {
+    for (const sharding::Collective& collective : collectives) totals_.Add(collective, runs);
   }
 
   int NodeOf(ir::ValueId v) const { return built_.node_of_op[static_cast<size_t>(module_.value(v).producer)]; }
@@ -109,7 +86,7 @@ class Decoder {
     const int from = SpecIdOf(value);
     if (from == to || !brought_.insert({value, to}).second) return 0;
     std::vector<sharding::Collective> steps = table_.space(value).reshard_collectives(from, to);
-    totals_.Add(steps, runs);
+    Count(steps, runs);
     if (collectives != nullptr) collectives->insert(collectives->end(), steps.begin(), steps.end());
     return SecondsOf(model_, steps) * static_cast<double>(runs);
   }
@@ -125,14 +102,14 @@ class Decoder {
     choice.communication = candidate.communication;
     const int64_t runs = step_.work[static_cast<size_t>(choice.op)].runs;
     choice.collectives = strategy.halo;
-    totals_.Add(strategy.halo, runs);
+    Count(strategy.halo, runs);
     for (size_t r = 0; r < op.results.size(); ++r) {
       if (strategy.results[r].partial.empty()) continue;
       const SpecSpace& space = table_.space(op.results[r]);
       for (const auto& step :
            sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), space.shape(), model_.mesh)) {
         choice.collectives.insert(choice.collectives.end(), step.collectives.begin(), step.collectives.end());
-        totals_.Add(step.collectives, candidate.whole_runs);
+        Count(step.collectives, candidate.whole_runs);
       }
     }
     if (table_.HasLayout(op.results[0])) choice.result = table_.space(op.results[0]).spec(candidate.results[0]);
@@ -166,7 +143,7 @@ class Decoder {
   const BuiltProblem& built_;
   const std::vector<int32_t>& assignment_;
   std::set<std::pair<ir::ValueId, int>> brought_;
-  Totals totals_;
+  plan::CollectiveTotals totals_;
 };
 
 // Alternatives for the choices a reader asks about first.

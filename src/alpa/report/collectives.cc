@@ -34,8 +34,7 @@ Bytes Sum(const std::vector<plan::CollectiveTotal>& totals) {
 }
 
 std::string Label(const Key& key, const cluster::Mesh& mesh) {
-  std::string axes;
-  for (const int axis : key.second) axes += mesh.axes[static_cast<size_t>(axis)];
+  const std::string axes = cluster::AxisNames(mesh, key.second);
   return fmt::format("{} {}", sharding::Name(key.first), axes.empty() ? "among other groups" : "over " + axes);
 }
 

@@ -57,28 +57,40 @@ std::string Where(const ir::Module& module, ir::OpId op) {
   return location.name;
 }
 
-// Operations from one place in the source that are carried out in the same way stand in one row.
-struct OpRow {
+// Choices that look the same stand in one row.
+struct Row {
   const OpChoice* first = nullptr;
   int count = 0;
+
+  void Add(const OpChoice& choice) {
+    if (first == nullptr || first->others.empty()) first = &choice;
+    ++count;
+  }
 };
 
-std::vector<OpRow> MostExpensive(const ir::Module& module, const PlannedStep& planned) {
-  std::map<std::tuple<std::string, std::string, std::string, int64_t, int64_t>, OpRow> rows;
+// The `most` rows with the highest totals.
+template <typename Key, typename Total>
+std::vector<Row> Highest(const std::map<Key, Row>& rows, size_t most, const Total& of_one) {
+  std::vector<Row> out;
+  out.reserve(rows.size());
+  for (const auto& [key, row] : rows) out.push_back(row);
+  const auto total = [&](const Row& row) { return of_one(*row.first) * row.count; };
+  std::stable_sort(out.begin(), out.end(), [&](const Row& a, const Row& b) { return total(a) > total(b); });
+  out.resize(std::min(out.size(), most));
+  return out;
+}
+
+// Operations from one place in the source that are carried out in the same way stand in one row.
+std::vector<Row> MostExpensive(const ir::Module& module, const PlannedStep& planned) {
+  std::map<std::tuple<std::string, std::string, std::string, int64_t, int64_t>, Row> rows;
   const auto nanoseconds = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
   for (const OpChoice& choice : planned.choices) {
     if (choice.compute + choice.communication <= 0) continue;
-    OpRow& row = rows[{Where(module, choice.op), choice.strategy, sharding::ToString(choice.result, planned.plan.mesh),
-                       nanoseconds(choice.compute), nanoseconds(choice.communication)}];
-    if (row.first == nullptr || row.first->others.empty()) row.first = &choice;
-    ++row.count;
+    rows[{Where(module, choice.op), choice.strategy, sharding::ToString(choice.result, planned.plan.mesh),
+          nanoseconds(choice.compute), nanoseconds(choice.communication)}]
+        .Add(choice);
   }
-  std::vector<OpRow> out;
-  for (const auto& [key, row] : rows) out.push_back(row);
-  const auto total = [](const OpRow& row) { return (row.first->compute + row.first->communication) * row.count; };
-  std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) { return total(a) > total(b); });
-  out.resize(std::min<size_t>(out.size(), 12));
-  return out;
+  return Highest(rows, 12, [](const OpChoice& c) { return c.compute + c.communication; });
 }
 
 ir::InputRole RoleOf(const ir::Module& module, const ir::StepSignature& signature, const ir::Op& op) {
@@ -87,28 +99,17 @@ ir::InputRole RoleOf(const ir::Module& module, const ir::StepSignature& signatur
 }
 
 // Inputs of one role with equal shape and layout stand in one row.
-struct ArrayRow {
-  const OpChoice* first = nullptr;
-  int count = 0;
-};
-
-std::vector<ArrayRow> LargestInputs(const ir::Module& module, const ir::StepSignature& signature,
-                                    const PlannedStep& planned) {
-  std::map<std::tuple<ir::InputRole, std::string, std::string>, ArrayRow> rows;
+std::vector<Row> LargestInputs(const ir::Module& module, const ir::StepSignature& signature,
+                               const PlannedStep& planned) {
+  std::map<std::tuple<ir::InputRole, std::string, std::string>, Row> rows;
   for (const OpChoice& choice : planned.choices) {
     const ir::Op& op = module.op(choice.op);
     if (op.kind != ir::OpKind::kParameter) continue;
-    ArrayRow& row = rows[{RoleOf(module, signature, op), ir::ToString(module.shape(op.results[0])),
-                          sharding::ToString(choice.result, planned.plan.mesh)}];
-    if (row.first == nullptr || row.first->others.empty()) row.first = &choice;
-    ++row.count;
+    rows[{RoleOf(module, signature, op), ir::ToString(module.shape(op.results[0])),
+          sharding::ToString(choice.result, planned.plan.mesh)}]
+        .Add(choice);
   }
-  std::vector<ArrayRow> out;
-  for (const auto& [key, row] : rows) out.push_back(row);
-  const auto total = [](const ArrayRow& row) { return row.first->bytes.value * row.count; };
-  std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) { return total(a) > total(b); });
-  out.resize(std::min<size_t>(out.size(), 10));
-  return out;
+  return Highest(rows, 10, [](const OpChoice& c) { return c.bytes.value; });
 }
 
 std::string Summary(const ir::Module& module, const cost::Model& model, const PlannedStep& planned) {
@@ -134,8 +135,7 @@ std::string Collectives(const PlannedStep& planned) {
   const auto& mesh = planned.plan.mesh;
   std::string out = fmt::format("\n{:<22}{:<8}{:>8}{:>14}\n", "Communication", "axes", "count", "bytes");
   for (const plan::CollectiveTotal& t : planned.plan.prediction->collectives) {
-    std::string axes;
-    for (const int axis : t.axes) axes += mesh.axes[static_cast<size_t>(axis)];
+    const std::string axes = cluster::AxisNames(mesh, t.axes);
     out += fmt::format("  {:<20}{:<8}{:>8}{:>14}\n", sharding::Name(t.kind), axes, t.count, ToString(t.bytes));
   }
   if (planned.plan.prediction->collectives.empty()) out += "  none\n";
@@ -151,7 +151,7 @@ std::string PlanText(const ir::Module& module, const ir::StepSignature& signatur
 
   out += fmt::format("\n{:<40}{:<11}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "role", "shape", "x", "layout",
                      "per device", "other layouts would cost");
-  for (const ArrayRow& row : LargestInputs(module, signature, planned)) {
+  for (const Row& row : LargestInputs(module, signature, planned)) {
     const ir::Op& op = module.op(row.first->op);
     const ir::Shape& shape = module.shape(op.results[0]);
     out +=
@@ -163,7 +163,7 @@ std::string PlanText(const ir::Module& module, const ir::StepSignature& signatur
 
   out += fmt::format("\n{:<22}{:>4}{:>11}{:>11}  {:<26}{:<10}{:<34} {}\n", "Most expensive, each", "x", "compute",
                      "comm.", "strategy", "result", "where", "other layouts would cost");
-  for (const OpRow& row : MostExpensive(module, planned)) {
+  for (const Row& row : MostExpensive(module, planned)) {
     const OpChoice& c = *row.first;
     out += fmt::format("  {:<20}{:>4}{:>11}{:>11}  {:<26}{:<10}{:<34} {}\n", Cut(NameOf(module, c.op), 19), row.count,
                        Time(c.compute), Time(c.communication), Cut(c.strategy, 25), sharding::ToString(c.result, mesh),
@@ -195,8 +195,7 @@ std::string PlanJson(const ir::Module& module, const cost::Model& model, const P
   out["edges"] = r.edges;
   auto& collectives = out["collectives"] = nlohmann::ordered_json::array();
   for (const plan::CollectiveTotal& t : p.collectives) {
-    std::string axes;
-    for (const int axis : t.axes) axes += planned.plan.mesh.axes[static_cast<size_t>(axis)];
+    const std::string axes = cluster::AxisNames(planned.plan.mesh, t.axes);
     collectives.push_back(
         {{"kind", sharding::Name(t.kind)}, {"axes", axes}, {"count", t.count}, {"bytes", t.bytes.value}});
   }

@@ -27,8 +27,7 @@ int64_t GroupSize(const Collective& collective, const cluster::Mesh& mesh) {
 }
 
 std::string ToString(const Collective& collective, const cluster::Mesh& mesh) {
-  std::string axes;
-  for (const int axis : collective.axes) axes += mesh.axes[static_cast<size_t>(axis)];
+  const std::string axes = cluster::AxisNames(mesh, collective.axes);
   return fmt::format("{} over {}, {}", Name(collective.kind), axes, ToString(collective.bytes));
 }
 

@@ -30,7 +30,7 @@ std::string ToString(const Layout& layout, const cluster::Mesh& mesh) {
   std::string out = ToString(layout.spec, mesh);
   if (layout.partial.empty()) return out;
   out += fmt::format(" {} over ", Name(layout.combiner));
-  for (const int axis : layout.partial) out += mesh.axes[static_cast<size_t>(axis)];
+  out += cluster::AxisNames(mesh, layout.partial);
   return out;
 }
 

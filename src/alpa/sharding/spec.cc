@@ -23,7 +23,7 @@ std::string ToString(const Spec& spec, const cluster::Mesh& mesh) {
   std::string out = "[";
   for (size_t d = 0; d < spec.dims.size(); ++d) {
     if (d > 0) out += ",";
-    for (const int axis : spec.dims[d]) out += mesh.axes[static_cast<size_t>(axis)];
+    out += cluster::AxisNames(mesh, spec.dims[d]);
   }
   return out + "]";
 }

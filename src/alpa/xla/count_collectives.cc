@@ -1,9 +1,9 @@
 #include "alpa/xla/count_collectives.h"
 
-#include <map>
 #include <optional>
 #include <utility>
 
+#include "alpa/plan/collective_totals.h"
 #include "alpa/xla/shardings.h"
 #include "alpa/xla/xla_pch.h"
 
@@ -66,22 +66,13 @@ std::vector<int> AxesOf(const HloInstruction* i, CollectiveKind kind, const clus
 }  // namespace
 
 std::vector<plan::CollectiveTotal> CountCollectives(const ::xla::HloModule& module, const cluster::Mesh& mesh) {
-  std::map<std::pair<CollectiveKind, std::vector<int>>, plan::CollectiveTotal> totals;
+  plan::CollectiveTotals totals;
   for (const auto* computation : module.computations()) {
     for (const HloInstruction* i : computation->instructions()) {
-      const auto kind = KindOf(i);
-      if (!kind.has_value()) continue;
-      const std::vector<int> axes = AxesOf(i, *kind, mesh);
-      plan::CollectiveTotal& total = totals[{*kind, axes}];
-      total.kind = *kind;
-      total.axes = axes;
-      ++total.count;
-      total.bytes += BytesOf(i, *kind);
+      if (const auto kind = KindOf(i); kind.has_value()) totals.Add({*kind, AxesOf(i, *kind, mesh), BytesOf(i, *kind)});
     }
   }
-  std::vector<plan::CollectiveTotal> out;
-  for (auto& [key, total] : totals) out.push_back(std::move(total));
-  return out;
+  return totals.Get();
 }
 
 }  // namespace alpa::xla
