@@ -2,9 +2,11 @@
 """alpa plan from outside: plan_test.py ALPA. What it prints and writes, and what it says to bad input."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ALPA = os.path.abspath(sys.argv[1])
@@ -51,6 +53,18 @@ class Plan(unittest.TestCase):
         for text in ("step time, predicted", "memory, peak", "no plan of this search space costs less than",
                      "Largest inputs", "Most expensive", "Communication", "parameter"):
             self.assertIn(text, done.stdout)
+
+    def test_ctrl_c_gives_the_best_plan_so_far(self):
+        process = subprocess.Popen([ALPA, "plan", model("wresnet_small"), "--mesh", "2x4", "--gap", "0", "--memory", "none",
+                                    "--time-limit", "100",
+                                    "-o", self.out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(6)
+        self.assertIsNone(process.poll(), "still searching")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=50)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn("step time, predicted", out)
+        self.assertTrue(os.path.exists(self.out))
 
     def test_no_method_beats_the_search(self):
         for name in ("gpt_tiny", "moe_tiny", "wresnet_tiny_gn"):

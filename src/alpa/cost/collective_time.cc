@@ -24,6 +24,10 @@ double AllReduce(int64_t n, double alpha, double beta, double b) {
   return std::min(ring, tree);
 }
 
+// A reduce-scatter is at most an all-reduce of which each device keeps its part. It is a little cheaper still, so that the
+// two are never equal: what is chosen is then what the executor does, which makes a reduce-scatter of the pair.
+constexpr double kKeepsAPart = 1 - 1e-6;
+
 double Hierarchical(const Path& path, CollectiveKind kind, double b) {
   const int64_t m = path.inner;
   const int64_t h = path.outer;
@@ -33,9 +37,11 @@ double Hierarchical(const Path& path, CollectiveKind kind, double b) {
       return AllReduce(m, path.within.alpha.value, path.within.beta, b) +
              AllReduce(h, path.across.alpha.value, path.across.beta, share);
     case CollectiveKind::kAllGather:
-    case CollectiveKind::kReduceScatter:
       return Ring(m, path.within.alpha.value, path.within.beta, b) +
              Ring(h, path.across.alpha.value, path.across.beta, share);
+    case CollectiveKind::kReduceScatter:
+      return std::min(Hierarchical(path, CollectiveKind::kAllGather, b),
+                      kKeepsAPart * Hierarchical(path, CollectiveKind::kAllReduce, b));
     case CollectiveKind::kAllToAll:
       // First among the devices of a host, by destination within the host, then between hosts with all the bytes.
       return Ring(m, path.within.alpha.value, path.within.beta, b) +

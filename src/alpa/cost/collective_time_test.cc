@@ -217,6 +217,18 @@ TEST(CollectiveTime, GrowsWithDevices) {
   }
 }
 
+TEST(CollectiveTime, AReduceScatterIsBelowTheAllReduceThatItIsAPartOf) {
+  for (const std::vector<int64_t>& hosts : {std::vector<int64_t>{8}, {8, 8, 8, 8}, {1, 1, 1, 1, 1, 1, 1, 1}}) {
+    const Cluster cluster = Hosts(hosts);
+    const Model model = ModelOf(cluster, {cluster.device_count()});
+    for (const int64_t bytes : {1, 1000, 1'000'000, 1'000'000'000})
+      EXPECT_LT(Time(model, kReduceScatter, {0}, bytes), Time(model, kAllReduce, {0}, bytes)) << bytes;
+  }
+  // Eight devices, one byte: seven steps of a ring, but three up and three down a tree.
+  const double tree = Time(ModelOf(Hosts({8}), {8}), kAllReduce, {0}, 8);
+  EXPECT_NEAR(Time(ModelOf(Hosts({8}), {8}), kReduceScatter, {0}, 8), tree, 1e-5 * tree);
+}
+
 TEST(CollectiveTime, AnAllReduceIsAtMostAReduceScatterAndAnAllGather) {
   const Model model = ModelOf(Hosts({8, 8}), {2, 2, 4});
   for (AxisMask axes = 1; axes < 8; ++axes) {

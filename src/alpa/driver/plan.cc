@@ -9,6 +9,7 @@
 #include "alpa/cluster/cluster.h"
 #include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
+#include "alpa/driver/catch_interrupt.h"
 #include "alpa/driver/solve.h"
 #include "alpa/frontend/scale_batch.h"
 #include "alpa/report/plan_table.h"
@@ -136,6 +137,8 @@ Status Plan(const PlanOptions& options) {
   ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, options.microbatches, options.per_microbatch));
   const intra::StepToPlan step{input.module,     loaded.analysis.signature, input.work, ir::Fingerprint(module),
                                input.batch_dims, input.update_ops};
+  const CatchInterrupt interrupt;
+  plan_options.solve.cancelled = [&] { return interrupt.caught(); };
   SolveProgress progress(report::StderrScreen());
   if (!options.quiet) plan_options.solve.progress = [&](const solver::Progress& now) { progress.Update(now); };
   ALPA_TRY(intra::PlannedStep planned,

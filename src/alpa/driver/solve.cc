@@ -1,9 +1,7 @@
 #include "alpa/driver/solve.h"
 
 #include <fmt/format.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is POSIX
 
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "alpa/base/file.h"
+#include "alpa/driver/catch_interrupt.h"
 #include "alpa/solver/iopddl.h"
 
 namespace alpa::driver {
@@ -19,27 +18,6 @@ namespace {
 constexpr double kRedrawSeconds = 0.1;
 constexpr double kLogSeconds = 5;
 constexpr double kForOutput = 0.1;  // of the time limit, for writing the answer
-
-std::atomic<bool> interrupted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);  // it is set by a signal handler
-
-// While it lives Ctrl-C asks the solver to stop; the second one ends the program as ever.
-class CatchInterrupt {
- public:
-  CatchInterrupt() {
-    interrupted = false;
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = true; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &before_);
-  }
-  ~CatchInterrupt() { sigaction(SIGINT, &before_, nullptr); }
-  CatchInterrupt(const CatchInterrupt&) = delete;
-  CatchInterrupt& operator=(const CatchInterrupt&) = delete;
-
- private:
-  struct sigaction before_ {};
-};
 
 // Whole numbers without a point or an exponent, as they came in.
 std::string FormatCost(double cost) {
@@ -156,7 +134,7 @@ Status Solve(const SolveCommand& command) {
   solver::Solution solution;
   {
     const CatchInterrupt interrupt;
-    options.cancelled = [] { return interrupted.load(); };
+    options.cancelled = [&] { return interrupt.caught(); };
     SolveProgress progress(report::StderrScreen());
     if (!command.quiet) {
       options.progress = [&](solver::Progress now) {
