@@ -1,0 +1,64 @@
+// Layers: consecutive parts of the model, forward and backward ops together. Pipeline stages are made of them (Alpa §5.2).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/base/units.h"
+#include "alpa/frontend/analyze_step.h"
+#include "alpa/ir/module.h"
+
+namespace alpa::frontend {
+
+// The layers of a model as a series-parallel graph: a chain of items, each a layer or a block of branches that start
+// from the same point and end in the same one. Layers are numbered such that every chain is a range of numbers.
+struct LayerChain {
+  struct Item {
+    int layer = -1;                    // a layer, or
+    std::vector<LayerChain> branches;  // ... two or more chains, none empty
+    bool operator==(const Item&) const = default;
+  };
+  std::vector<Item> items;
+  bool operator==(const LayerChain&) const = default;
+};
+
+// What one layer is made of.
+struct LayerContent {
+  Flops forward, backward;      // of the whole batch; recomputation in the export counts as backward
+  Bytes parameters;             // that the layer owns, without optimizer state
+  std::vector<int> from;        // layers whose forward values it reads (through skip connections also far ones)
+};
+
+struct Layering {
+  int count = 0;
+  LayerChain graph;
+  // By OpId: the layer an op belongs to. -1: belongs to none since it costs nothing and depends on neither batch nor
+  // state (constants, iotas, and what is computed from those alone): every layer that reads it has its own copy.
+  // Parameters of the module (ops of kind kParameter): state belongs to the layer that owns it (its update is there),
+  // a batch input to the first layer that reads it.
+  std::vector<int> layer_of_op;
+  // By OpId: a backward op of which no cotangent that leaves its layer depends: the weight-gradient part of the backward
+  // pass, which zero-bubble schedules delay.
+  std::vector<char> weight_gradient;
+  std::vector<LayerContent> layers;
+};
+
+struct LayerOptions {
+  // 0: found out: as many layers as the model has places where little flows from one part to the next (one per
+  // transformer block or residual block), at most `max_count`.
+  int count = 0;
+  int max_count = 64;
+  double imbalance = 0.5;  // a layer has at most (1 + imbalance) times the average forward arithmetic, where possible
+  bool branches = true;    // false: one chain, branches one after the other
+};
+
+// Forward ops: among cuts that keep layers balanced those that least bytes flow through (Alpa §5.2). A backward op
+// belongs to the latest layer among the residuals and parameters it reads that is not later than any cotangent it
+// consumes; without such reads it follows its earliest cotangent. Update ops: where the parameter lives that they
+// update; a parameter that several layers read lives in the first of them. What several layers' updates share (the
+// global norm of the gradients) is in the last layer.
+// kInvalidArgument: more layers wanted than the model can be cut into (says how many it can).
+Result<Layering> FindLayers(const ir::Module& module, const StepAnalysis& analysis, const LayerOptions& options);
+
+}  // namespace alpa::frontend
