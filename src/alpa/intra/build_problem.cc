@@ -85,7 +85,8 @@ class Builder {
         uses = uses || c.usage > 0;
       }
       if (uses) {
-        for (const Candidate& c : table_.op_class(id).candidates) node.usages.push_back(c.usage);
+        const int64_t copies = options_.copies.empty() ? 1 : options_.copies[i];
+        for (const Candidate& c : table_.op_class(id).candidates) node.usages.push_back(copies * c.usage);
         node.live = LiveOf(module_.ops[i]);
       }
       built_.problem.nodes.push_back(std::move(node));
@@ -136,6 +137,7 @@ class Builder {
       if (!table_.HasLayout(value)) continue;
       const int from = NodeOf(value);
       const auto result = static_cast<size_t>(module_.value(value).index);
+      if (!options_.handed_over.empty() && options_.handed_over[o]) HandOver(value, *options_.handed_over[o]);
       const ir::StepOutput& output = signature_.outputs[o];
       if (output.role != ir::OutputRole::kUpdatedState) continue;  // results stay as their op leaves them
       const ir::ValueId input = module_.inputs[static_cast<size_t>(output.updates)];
@@ -149,6 +151,17 @@ class Builder {
             table_.space(value), 1);
       }));
     }
+  }
+
+  void HandOver(ir::ValueId value, const sharding::Spec& spec) {
+    const SpecSpace& space = table_.space(value);
+    const auto node = static_cast<size_t>(NodeOf(value));
+    const auto result = static_cast<size_t>(module_.value(value).index);
+    const auto runs = static_cast<double>(work_[static_cast<size_t>(module_.value(value).producer)].runs);
+    std::vector<double>& costs = built_.problem.nodes[node].costs;
+    const OpClass& op_class = ClassOfNode(static_cast<int>(node));
+    for (size_t c = 0; c < costs.size(); ++c)
+      costs[c] += runs * space.reshard_seconds(op_class.candidates[c].results[result], space.id(spec));
   }
 
   // Pins, and the restrictions of heuristics: what is not allowed costs infinitely much.

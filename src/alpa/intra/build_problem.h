@@ -28,6 +28,10 @@ struct ProblemOptions {
   // Products and convolutions use as many devices as they can: Alpa's assumption, which has no price for repeated work.
   bool split_all_products = false;
   std::map<ir::ValueId, sharding::Spec> pins;  // these values lie like this
+  // By output, optional: the spec in which it is handed over to another stage, as often as its op runs.
+  std::vector<std::optional<sharding::Spec>> handed_over;
+  // By OpId, optional: so many copies of an op's results are in memory at once.
+  std::vector<int64_t> copies;
   // By ValueId, optional: of these results only the listed specs are allowed (heuristics to compare with).
   std::map<ir::ValueId, std::vector<int>> allowed;  // numbers in the value's SpecSpace
 };

@@ -31,6 +31,32 @@ bool Extends(const sharding::Spec& to, const sharding::Spec& from, const std::ve
 
 }  // namespace
 
+double ComputeSeconds(const ir::Module& module, const std::vector<Lifetime>& lifetimes, const cost::Model& model,
+                      const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work) {
+  const bool writes = std::any_of(op.results.begin(), op.results.end(), [&](ir::ValueId v) {
+    return lifetimes[static_cast<size_t>(v)].materialized || (IsScalarLike(module.shape(v)) && !op.operands.empty());
+  });
+  if (op.kind == ir::OpKind::kParameter || op.kind == ir::OpKind::kReshape ||
+      op.kind == ir::OpKind::kOptimizationBarrier)
+    return 0;
+  Bytes bytes{0};
+  for (size_t i = 0; i < op.operands.size(); ++i) {
+    if (lifetimes[static_cast<size_t>(op.operands[i])].materialized)
+      bytes += sharding::ShardShape(strategy.operands[i], module.shape(op.operands[i]), model.mesh).bytes();
+  }
+  for (size_t r = 0; r < op.results.size(); ++r) {
+    if (lifetimes[static_cast<size_t>(op.results[r])].materialized)
+      bytes += sharding::ShardShape(strategy.results[r].spec, module.shape(op.results[r]), model.mesh).bytes();
+  }
+  const double share = 1.0 / static_cast<double>(strategy.parallelism);
+  const bool matrix = work.matrix.value > 0;
+  const ir::DType dtype = op.operands.empty() ? module.shape(op.results[0]).dtype : module.shape(op.operands[0]).dtype;
+  const double seconds =
+      cost::ComputeTime(model, (matrix ? work.matrix : work.vector) * share, bytes, dtype, matrix).value;
+  // What is fused into another kernel is not launched.
+  return writes ? seconds : std::max(0.0, seconds - model.device.launch.value);
+}
+
 CandidateTable::CandidateTable(const ir::Module& module, const std::vector<Lifetime>& lifetimes,
                                const std::vector<OpWork>& work, const cost::Model& model)
     : module_(module), lifetimes_(lifetimes), model_(model) {
@@ -95,7 +121,7 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpWork&
   Candidate base;
   base.strategy = strategy;
   const auto runs = static_cast<double>(work.runs);
-  base.compute = ComputeSeconds(op, s, work) * runs;
+  base.compute = ComputeSeconds(module_, lifetimes_, model_, op, s, work) * runs;
   base.communication = SecondsOf(model_, s.halo) * runs;
   for (size_t i = 0; i < op.operands.size(); ++i) {
     base.operands.push_back(-1);
@@ -144,32 +170,6 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpWork&
     ways = std::move(next);
   }
   for (Candidate& way : ways) out->candidates.push_back(std::move(way));
-}
-
-double CandidateTable::ComputeSeconds(const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work) const {
-  const bool writes = std::any_of(op.results.begin(), op.results.end(), [&](ir::ValueId v) {
-    return lifetimes_[static_cast<size_t>(v)].materialized || (IsScalarLike(module_.shape(v)) && !op.operands.empty());
-  });
-  if (op.kind == ir::OpKind::kParameter || op.kind == ir::OpKind::kReshape ||
-      op.kind == ir::OpKind::kOptimizationBarrier)
-    return 0;
-  Bytes bytes{0};
-  for (size_t i = 0; i < op.operands.size(); ++i) {
-    if (lifetimes_[static_cast<size_t>(op.operands[i])].materialized)
-      bytes += sharding::ShardShape(strategy.operands[i], module_.shape(op.operands[i]), model_.mesh).bytes();
-  }
-  for (size_t r = 0; r < op.results.size(); ++r) {
-    if (lifetimes_[static_cast<size_t>(op.results[r])].materialized)
-      bytes += sharding::ShardShape(strategy.results[r].spec, module_.shape(op.results[r]), model_.mesh).bytes();
-  }
-  const double share = 1.0 / static_cast<double>(strategy.parallelism);
-  const bool matrix = work.matrix.value > 0;
-  const ir::DType dtype =
-      op.operands.empty() ? module_.shape(op.results[0]).dtype : module_.shape(op.operands[0]).dtype;
-  const double seconds =
-      cost::ComputeTime(model_, (matrix ? work.matrix : work.vector) * share, bytes, dtype, matrix).value;
-  // What is fused into another kernel is not launched.
-  return writes ? seconds : std::max(0.0, seconds - model_.device.launch.value);
 }
 
 }  // namespace alpa::intra

@@ -42,6 +42,10 @@ struct OpWork {
   bool accumulates = false;  // its results are sums over the batch, added up over the runs before anything reads them
 };
 
+// Seconds of one run of `op` on each device by `strategy`. `lifetimes` say what is read from and written to memory.
+double ComputeSeconds(const ir::Module& module, const std::vector<Lifetime>& lifetimes, const cost::Model& model,
+                      const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work);
+
 // Finds the class of each op, making candidates once per class.
 class CandidateTable {
  public:
@@ -67,7 +71,6 @@ class CandidateTable {
   void FindSpaces();
   OpClass MakeClass(const ir::Op& op, sharding::Rule rule, const OpWork& work) const;
   void AddCandidates(const ir::Op& op, int strategy, const OpWork& work, OpClass* out) const;
-  double ComputeSeconds(const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work) const;
 
   const ir::Module& module_;
   const std::vector<Lifetime>& lifetimes_;

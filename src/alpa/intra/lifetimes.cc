@@ -37,7 +37,7 @@ bool TakesFused(OpKind kind) { return ir::IsElementwise(kind) || kind == OpKind:
 bool IsScalarLike(const ir::Shape& shape) { return shape.elements() <= 1; }
 
 std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature,
-                                    const std::vector<char>& accumulates) {
+                                    const std::vector<char>& accumulates, const std::vector<char>& handed_over) {
   std::vector<Lifetime> lifetimes(module.values.size());
   const auto at = [&](ir::ValueId v) -> Lifetime& { return lifetimes[static_cast<size_t>(v)]; };
   const auto end_of_step = static_cast<int64_t>(module.ops.size());
@@ -69,8 +69,8 @@ std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSign
 
   // Last reads, from the back: a view or a fused value keeps alive what it is made of.
   std::vector<int64_t> last(module.values.size(), -1);
-  for (size_t v = 0; v < last.size(); ++v) {
-    if (is_output[v]) last[v] = end_of_step;
+  for (size_t o = 0; o < module.outputs.size(); ++o) {
+    if (handed_over.empty() || handed_over[o] == 0) last[static_cast<size_t>(module.outputs[o])] = end_of_step;
   }
   for (auto position = end_of_step - 1; position >= 0; --position) {
     const ir::Op& op = module.ops[static_cast<size_t>(position)];

@@ -24,9 +24,12 @@ struct Lifetime {
 };
 
 // By ValueId. State inputs live from beginning to end, batch inputs until they are last read. `accumulates` (by OpId,
-// may be empty): results of these ops are added up over several runs, so they live from the beginning.
+// may be empty): results of these ops are added up over several runs, so they live from the beginning. `handed_over`
+// (by output, may be empty): these outputs leave as soon as they are there, so they live no longer than the ops here
+// that read them.
 std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature,
-                                    const std::vector<char>& accumulates = {});
+                                    const std::vector<char>& accumulates = {},
+                                    const std::vector<char>& handed_over = {});
 
 // One element, so it lies on every device.
 bool IsScalarLike(const ir::Shape& shape);

@@ -35,7 +35,7 @@ class Decoder {
         built_(built),
         assignment_(assignment) {}
 
-  void Decode(PlannedStep* out) {
+  void Decode(const std::vector<std::optional<sharding::Spec>>& handed_over, PlannedStep* out) {
     plan::Plan& plan = out->plan;
     plan.mesh = model_.mesh;
     for (const ir::ValueId input : module_.inputs) plan.inputs.push_back(SpecOf(input));
@@ -44,6 +44,7 @@ class Decoder {
       plan.outputs.push_back(output.role == ir::OutputRole::kUpdatedState
                                  ? plan.inputs[static_cast<size_t>(output.updates)]
                                  : SpecOf(module_.outputs[o]));
+      if (!handed_over.empty() && handed_over[o]) plan.outputs.back() = *handed_over[o];
     }
     plan::Prediction prediction;
     double compute = 0, communication = 0;
@@ -57,7 +58,9 @@ class Decoder {
     for (size_t o = 0; o < module_.outputs.size(); ++o) {
       const ir::ValueId value = module_.outputs[o];
       if (!table_.HasLayout(value)) continue;
-      communication += Bring(value, table_.space(value).id(plan.outputs[o]), 1, nullptr);
+      const bool hands_over = !handed_over.empty() && handed_over[o].has_value();
+      const int64_t runs = hands_over ? step_.work[static_cast<size_t>(module_.value(value).producer)].runs : 1;
+      communication += Bring(value, table_.space(value).id(plan.outputs[o]), runs, nullptr);
     }
     prediction.compute = Seconds(compute);
     prediction.communication = Seconds(communication);
@@ -164,6 +167,32 @@ void Explain(const CandidateTable& table, const BuiltProblem& built, const std::
     (*choices)[n].others = Alternatives(table, built, edges, assignment, static_cast<int>(n), 2);
 }
 
+// The restrictions that a stage puts on its sharding problem.
+Status RestrictToStage(const StepToPlan& step, const std::vector<Lifetime>& lifetimes, const CandidateTable& table,
+                       const cost::Model& model, ProblemOptions* options) {
+  const StageToPlan& stage = *step.stage;
+  const auto spec_of = [&](ir::ValueId v) { return BorderSpec(stage.program, table, v, model, stage.batch_axes); };
+  for (size_t i = 0; i < step.module.inputs.size(); ++i) {
+    const ir::ValueId v = step.module.inputs[i];
+    if (stage.program.inputs[i] == Border::kNone || !table.HasLayout(v)) continue;
+    const std::optional<sharding::Spec> spec = spec_of(v);
+    ALPA_CHECK(spec.has_value(), "the border layout fits");
+    options->pins.emplace(v, *spec);
+  }
+  for (size_t o = 0; o < step.module.outputs.size(); ++o) {
+    options->handed_over.emplace_back();
+    if (stage.program.outputs[o] != Border::kNone) options->handed_over.back() = spec_of(step.module.outputs[o]);
+  }
+  ALPA_TRY(const BuiltProblem built,
+           BuildProblem(step.module, step.signature, lifetimes, table, step.work, model, ProblemOptions{}));
+  const std::vector<MemoryKind> kinds = MemoryKinds(stage.program, built);
+  options->copies.assign(step.module.ops.size(), 1);
+  for (size_t n = 0; n < kinds.size(); ++n) {
+    if (kinds[n] == MemoryKind::kKept) options->copies[static_cast<size_t>(built.op_of_node[n])] = stage.in_flight;
+  }
+  return Ok();
+}
+
 Error DoesNotFit(const StepToPlan& step, const solver::Solution& solution, Bytes limit) {
   const auto at =
       static_cast<size_t>(std::clamp<int64_t>(solution.peak.time, 0, static_cast<int64_t>(step.module.ops.size()) - 1));
@@ -198,11 +227,14 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   ALPA_TRY(problem_options.pins, ResolvePins(options.pins, step.module, model.mesh));
   std::vector<char> accumulates(step.work.size(), 0);
   for (size_t i = 0; i < accumulates.size(); ++i) accumulates[i] = step.work[i].accumulates && step.work[i].runs > 1;
-  const std::vector<Lifetime> lifetimes = FindLifetimes(step.module, step.signature, accumulates);
+  const std::vector<Lifetime> lifetimes =
+      FindLifetimes(step.module, step.signature, accumulates,
+                    step.stage != nullptr ? HandedOver(step.stage->program) : std::vector<char>());
   const CandidateTable table(step.module, lifetimes, step.work, model);
   if (options.method != Method::kAuto) {
     ALPA_TRY(problem_options.allowed, AllowedSpecs(options.method, step, table, model.mesh));
   }
+  if (step.stage != nullptr) ALPA_RETURN_IF_ERROR(RestrictToStage(step, lifetimes, table, model, &problem_options));
   ALPA_TRY(const BuiltProblem built,
            BuildProblem(step.module, step.signature, lifetimes, table, step.work, model, problem_options));
   out.report.build = Since(start);
@@ -222,7 +254,11 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
                  "the pins leave no plan: they ask an operation for a layout that it cannot have",
                  "leave out pins of operations one by one; those of inputs can always be met"};
   }
-  Decoder(step, model, table, built, solution.assignment).Decode(&out);
+  Decoder(step, model, table, built, solution.assignment).Decode(problem_options.handed_over, &out);
+  if (step.stage != nullptr) {
+    out.stage = EvaluateProgram({step.module, step.signature, step.work, lifetimes, 1}, step.stage->program, table,
+                                built, solution.assignment, problem_options.handed_over, model);
+  }
   for (OpChoice& choice : out.choices) {
     const ir::ValueId v = step.module.op(choice.op).results[0];
     if (lifetimes[static_cast<size_t>(v)].materialized) choice.bytes = step.module.shape(v).bytes();

@@ -10,8 +10,10 @@
 #include "alpa/base/units.h"
 #include "alpa/cost/model.h"
 #include "alpa/intra/candidates.h"
+#include "alpa/intra/evaluate_program.h"
 #include "alpa/intra/explain.h"
 #include "alpa/intra/pins.h"
+#include "alpa/intra/price_program.h"
 #include "alpa/ir/module.h"
 #include "alpa/ir/step.h"
 #include "alpa/plan/plan.h"
@@ -31,6 +33,13 @@ inline constexpr int kMethodCount = 5;
 std::string_view Name(Method method);  // "auto", "data-parallel", "zero-2", "zero-3", "largest-dimension"
 std::optional<Method> MethodFromName(std::string_view name);
 
+// What makes a step one stage of several.
+struct StageToPlan {
+  const ProgramToPrice& program;  // of StepToPlan::module; `small` is not looked at
+  cost::AxisMask batch_axes = 0;  // values on borders have their batch split over these
+  int64_t in_flight = 1;          // microbatches whose activations are in memory at once
+};
+
 struct StepToPlan {
   const ir::Module& module;  // batch dimensions are those of one microbatch
   const ir::StepSignature& signature;
@@ -38,6 +47,7 @@ struct StepToPlan {
   uint64_t fingerprint = 0;             // of the module that is executed (this one with the whole batch)
   const std::vector<int>& batch_dims;   // by ValueId: the dimension along which it carries the batch; -1: none
   const std::vector<char>& update_ops;  // by OpId: runs once per step, behind the gradients
+  const StageToPlan* stage = nullptr;   // of a pipeline
 };
 
 struct PlanStepOptions {
@@ -72,6 +82,7 @@ struct PlannedStep {
   plan::Plan plan;
   std::vector<OpChoice> choices;  // ops with a choice, in their order
   SolveReport report;
+  ProgramCost stage;  // of a StageToPlan: its time by pass
 };
 
 // With several microbatches costs are those of the whole step: what depends on the batch counts once per microbatch,

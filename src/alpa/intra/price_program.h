@@ -1,0 +1,80 @@
+// What a layer costs when it is executed once per microbatch, in several ways between fast and small: the numbers that
+// the stage search adds up.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "alpa/base/units.h"
+#include "alpa/cost/model.h"
+#include "alpa/intra/candidates.h"
+#include "alpa/ir/module.h"
+#include "alpa/ir/step.h"
+
+namespace alpa::intra {
+
+// When an op runs. Forward, backward and weight-gradient ops run once per microbatch, update ops once per step.
+enum class Pass : uint8_t { kForward, kBackward, kWeight, kUpdate };
+inline constexpr int kPassCount = 4;
+
+// A number that depends on the examples in a microbatch.
+struct Affine {
+  double fixed = 0, per_example = 0;
+  double at(double examples) const { return fixed + per_example * examples; }
+  Affine& operator+=(const Affine& o) {
+    fixed += o.fixed;
+    per_example += o.per_example;
+    return *this;
+  }
+  bool operator==(const Affine&) const = default;
+};
+// The line through two points, as far as both its coefficients are not negative; a point at the same place twice gives
+// a proportion.
+Affine AffineThrough(double x0, double y0, double x1, double y1);
+
+// What crosses the border of a layer.
+enum class Border : uint8_t {
+  kNone,        // input or output of the step, or something that comes once per step
+  kActivation,  // once per microbatch
+  kCotangent,
+};
+
+// A layer: forward ops in front of backward ones in front of update ops.
+struct ProgramToPrice {
+  const ir::Module* module = nullptr;  // batch dimensions are those of `examples`
+  const ir::Module* small = nullptr;   // the same ops, batch dimensions those of `small_examples`
+  int64_t examples = 1, small_examples = 1;
+  const ir::StepSignature* signature = nullptr;
+  std::vector<OpWork> work, small_work;  // by OpId; runs: the number of microbatches that costs are weighed for
+  std::vector<int> batch_dims;           // by ValueId: where the batch lies, -1: nowhere
+  std::vector<Pass> passes;              // by OpId
+  std::vector<Border> inputs, outputs;   // by input and output of the module
+};
+
+// One solution. Values on borders that carry the batch have it split over `batch_axes`, and are whole otherwise.
+struct ProgramPrice {
+  cost::AxisMask batch_axes = 0;
+  int64_t batch_parts = 1;           // microbatches must have a multiple of this many examples
+  int weight_level = 0;              // the larger, the more memory counted: index into PriceOptions::memory_weights
+  Affine forward, backward, weight;  // seconds per microbatch; `backward` includes `weight`
+  double per_step = 0;               // seconds per step: gradient synchronization and update
+  double state = 0;                  // bytes per device: state inputs and accumulated gradients
+  Affine activation;                 // bytes per device kept from forward to backward, per microbatch
+  Affine border;                     // bytes per device of what enters the forward pass: all that recomputation keeps
+  Affine workspace;                  // bytes per device at the worst moment, beside those above
+};
+
+struct PriceOptions {
+  // Weights of memory in the objective, relative to where a program's time and memory count the same.
+  std::vector<double> memory_weights = {0, 0.1, 1, 20};
+  double kept_microbatches = 4;  // so many microbatches in flight are reckoned with
+  Seconds time_limit{2};         // for each of the solves
+  double gap = 0.01;
+};
+
+// One or more prices for every set of mesh axes that the batch can be split over; prices that another one of the same
+// set beats in everything are left out. Empty when `examples` cannot be split over any set (it always can over none).
+std::vector<ProgramPrice> PriceProgram(const ProgramToPrice& program, const cost::Model& model,
+                                       const PriceOptions& options);
+
+}  // namespace alpa::intra
