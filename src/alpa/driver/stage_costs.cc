@@ -1,0 +1,358 @@
+#include "alpa/driver/stage_costs.h"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "alpa/ir/module.h"
+
+namespace alpa::driver {
+namespace {
+
+constexpr int kAllHostCounts = 16;
+
+// Runs of neighbouring hosts that are alike: [first, last].
+struct HostRun {
+  size_t first = 0;
+  int hosts = 0, devices = 0, type = 0;
+};
+
+std::vector<HostRun> Runs(const cluster::Cluster& cluster) {
+  const std::vector<std::string> types = DeviceTypes(cluster);
+  std::vector<HostRun> runs;
+  for (size_t h = 0; h < cluster.hosts.size(); ++h) {
+    const cluster::Host& host = cluster.hosts[h];
+    const auto type = static_cast<int>(std::find(types.begin(), types.end(), host.device_type) - types.begin());
+    const auto devices = static_cast<int>(host.devices);
+    if (runs.empty() || runs.back().devices != devices || runs.back().type != type)
+      runs.push_back({h, 0, devices, type});
+    ++runs.back().hosts;
+  }
+  return runs;
+}
+
+// The microbatch counts whose examples `parts` divides; the one with the fewest examples of at least `least`.
+std::optional<int64_t> MicrobatchesFor(const std::vector<int64_t>& legal, int64_t batch, int64_t parts, int64_t least) {
+  std::optional<int64_t> best;
+  for (const int64_t m : legal) {  // ascending, so examples descend
+    const int64_t examples = batch / m;
+    if (examples % parts == 0 && examples >= least) best = m;
+  }
+  return best;
+}
+
+bool Dominates(const inter::StageVariant& a, const inter::StageVariant& b) {
+  return a.layout == b.layout && a.forward <= b.forward && a.backward <= b.backward && a.per_step <= b.per_step &&
+         a.weight >= b.weight && a.state <= b.state && a.activation <= b.activation && a.workspace <= b.workspace;
+}
+
+}  // namespace
+
+std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster) {
+  std::vector<std::string> types;
+  for (const auto& [name, type] : cluster.device_types) types.push_back(name);
+  return types;
+}
+
+std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster) {
+  std::vector<inter::Submesh> submeshes;
+  const auto add = [&](const inter::Submesh& submesh) {
+    if (submesh.size() <= cluster::kMaxDevices &&
+        std::find(submeshes.begin(), submeshes.end(), submesh) == submeshes.end())
+      submeshes.push_back(submesh);
+  };
+  for (const HostRun& run : Runs(cluster)) {
+    for (int d = 1; d <= run.devices; ++d) add({1, d, run.type});
+    for (int h = 2; h <= run.hosts; ++h) {
+      if (h <= kAllHostCounts || h == run.hosts || (h & (h - 1)) == 0) add({h, run.devices, run.type});
+    }
+  }
+  return submeshes;
+}
+
+cluster::Mesh LogicalMesh(const inter::Submesh& submesh) {
+  if (submesh.hosts > 1)
+    return submesh.devices > 1 ? cluster::MakeMesh({submesh.hosts, submesh.devices})
+                               : cluster::MakeMesh({submesh.hosts});
+  int64_t small = 1;
+  for (int64_t d = 1; d * d <= submesh.devices; ++d) {
+    if (submesh.devices % d == 0) small = d;
+  }
+  return small == 1 ? cluster::MakeMesh({submesh.devices}) : cluster::MakeMesh({small, submesh.devices / small});
+}
+
+int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
+  int64_t device = 0;
+  size_t host = 0;
+  for (const HostRun& run : Runs(cluster)) {
+    const bool fits = submesh.hosts == 1 ? submesh.devices <= run.devices
+                                         : submesh.hosts <= run.hosts && submesh.devices == run.devices;
+    if (run.type == submesh.type && fits) return device;
+    for (int h = 0; h < run.hosts; ++h) device += cluster.hosts[host++].devices;
+  }
+  ALPA_CHECK(false, "the cluster has such a submesh");
+  return 0;
+}
+
+int VariantId(const VariantChoice& choice) {
+  return static_cast<int>(choice.batch_axes) | choice.weight_level << 8 | (choice.recompute ? 1 : 0) << 16;
+}
+
+VariantChoice ChoiceOf(int variant_id) {
+  return {static_cast<cost::AxisMask>(variant_id & 0xff), variant_id >> 8 & 0xff, (variant_id >> 16 & 1) != 0};
+}
+
+Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, const frontend::Layering& layering,
+                                                     const cluster::Cluster& cluster, const StageCostOptions& options) {
+  std::unique_ptr<StageCosts> costs(new StageCosts(loaded, layering, cluster, options));
+  costs->FindClasses();
+  costs->FindTransfers();
+  costs->submeshes_ = PricedSubmeshes(cluster);
+  ALPA_RETURN_IF_ERROR(costs->PriceAll());
+  return costs;
+}
+
+void StageCosts::FindClasses() {
+  std::map<uint64_t, int> ids;
+  for (int layer = 0; layer < layering_.count; ++layer) {
+    frontend::Segment segment =
+        frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, layer, layer, false);
+    const auto [it, inserted] =
+        ids.emplace(frontend::StructuralHash(segment, loaded_.analysis.batch), static_cast<int>(programs_.size()));
+    if (inserted) programs_.push_back(std::move(segment));
+    class_of_layer_.push_back(it->second);
+  }
+}
+
+void StageCosts::FindTransfers() {
+  const ir::Module& module = loaded_.step.module;
+  const frontend::StepAnalysis& analysis = loaded_.analysis;
+  const auto n = static_cast<size_t>(layering_.count);
+  activations_.assign(n, std::vector<double>(n, 0));
+  cotangents_.assign(n, std::vector<double>(n, 0));
+  const std::vector<std::vector<ir::OpId>> users = ir::Users(module);
+  for (size_t v = 0; v < module.values.size(); ++v) {
+    if (analysis.batch.values[v].kind != frontend::BatchKind::kBatched) continue;
+    const ir::OpId producer = module.values[v].producer;
+    if (module.op(producer).kind == ir::OpKind::kParameter) continue;  // each stage gets its part of the batch itself
+    const int from = layering_.layer_of_op[static_cast<size_t>(producer)];
+    if (from < 0) continue;
+    const bool forward = analysis.phases[static_cast<size_t>(producer)] == frontend::OpPhase::kForward;
+    int furthest = from;
+    for (const ir::OpId user : users[v]) {
+      const int to = layering_.layer_of_op[static_cast<size_t>(user)];
+      if (to >= 0) furthest = forward ? std::max(furthest, to) : std::min(furthest, to);
+    }
+    const auto bytes = static_cast<double>(module.values[v].shape.bytes().value);
+    const auto low = static_cast<size_t>(std::min(from, furthest)),
+               high = static_cast<size_t>(std::max(from, furthest));
+    for (size_t last = low; last < high; ++last) {
+      for (size_t next = last + 1; next <= high; ++next) (forward ? activations_ : cotangents_)[last][next] += bytes;
+    }
+  }
+}
+
+Status StageCosts::PriceAll() {
+  priced_.resize(submeshes_.size());
+  for (Priced& priced : priced_) priced.by_class.resize(programs_.size());
+  // Large ones first, so that no thread is left with one at the end.
+  std::vector<std::pair<size_t, int>> tasks;
+  for (size_t s = submeshes_.size(); s-- > 0;) {
+    for (size_t c = 0; c < programs_.size(); ++c) tasks.emplace_back(s, static_cast<int>(c));
+  }
+  std::atomic<size_t> next = 0, done = 0;
+  std::mutex mutex;
+  std::optional<Error> error;
+  const auto work = [&] {
+    for (size_t t = next++; t < tasks.size(); t = next++) {
+      if (options_.cancelled && options_.cancelled()) return;
+      const Status status = PriceOn(tasks[t].first, tasks[t].second);
+      const std::lock_guard lock(mutex);
+      if (!status.ok() && !error) error = status.error();
+      ++done;
+      if (options_.progress) options_.progress(static_cast<double>(done) / static_cast<double>(tasks.size()));
+    }
+  };
+  const int count = options_.threads > 0 ? options_.threads : static_cast<int>(std::thread::hardware_concurrency());
+  std::vector<std::thread> threads;
+  for (int i = 1; i < count; ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (error) return *error;
+  for (Priced& priced : priced_) AddUp(&priced);
+  return Ok();
+}
+
+Status StageCosts::PriceOn(size_t submesh, int layer_class) {
+  ALPA_TRY(const cost::Model model,
+           cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
+  const std::vector<int64_t> legal = LegalMicrobatches(loaded_, options_.per_microbatch);
+  const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
+  // As many axes as the batch can be split over.
+  int64_t parts = 1;
+  for (const int64_t extent : model.mesh.shape) {
+    if (MicrobatchesFor(legal, batch, parts * extent, 1)) parts *= extent;
+  }
+  const int64_t small = MicrobatchesFor(legal, batch, parts, 1).value_or(1);
+  const int64_t large = MicrobatchesFor(legal, batch, parts, 2 * (batch / small)).value_or(small);
+  StageProgram program;
+  program.segment = programs_[static_cast<size_t>(layer_class)];
+  ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, large, small, &program));
+  priced_[submesh].by_class[static_cast<size_t>(layer_class)] =
+      intra::PriceProgram(program.program, model, options_.price);
+  return Ok();
+}
+
+void StageCosts::AddUp(Priced* priced) const {
+  std::map<std::pair<cost::AxisMask, int>, Row> rows;
+  for (const auto& prices : priced->by_class) {
+    for (const intra::ProgramPrice& price : prices) {
+      Row& row = rows[{price.batch_axes, price.weight_level}];
+      row.batch_axes = price.batch_axes;
+      row.batch_parts = price.batch_parts;
+      row.weight_level = price.weight_level;
+    }
+  }
+  for (auto& [key, row] : rows) {
+    row.sums.emplace_back();
+    for (const int layer_class : class_of_layer_) {
+      // The price of this weight, or where it is none of its own the one that beats it: of the next smaller weight.
+      const intra::ProgramPrice* best = nullptr;
+      for (const intra::ProgramPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
+        if (price.batch_axes == row.batch_axes && price.weight_level <= row.weight_level) best = &price;
+      }
+      if (best == nullptr) break;
+      row.layers.push_back(best);
+      intra::ProgramPrice sum = row.sums.back();
+      sum.forward += best->forward;
+      sum.backward += best->backward;
+      sum.weight += best->weight;
+      sum.per_step += best->per_step;
+      sum.state += best->state;
+      sum.activation += best->activation;
+      sum.border += best->border;
+      row.sums.push_back(sum);
+    }
+    if (row.layers.size() == class_of_layer_.size()) priced->rows.push_back(std::move(row));
+  }
+}
+
+int StageCosts::IndexOf(const inter::Submesh& submesh) const {
+  const auto it = std::find(submeshes_.begin(), submeshes_.end(), submesh);
+  return it == submeshes_.end() ? -1 : static_cast<int>(it - submeshes_.begin());
+}
+
+std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const inter::Submesh& submesh,
+                                                      int64_t microbatches) const {
+  std::vector<inter::StageVariant> variants;
+  const int index = IndexOf(submesh);
+  const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
+  if (index < 0 || batch % microbatches != 0) return variants;
+  const int64_t examples = batch / microbatches;
+  const auto b = static_cast<double>(examples);
+  const auto i = static_cast<size_t>(first), j = static_cast<size_t>(last);
+  for (const Row& row : priced_[static_cast<size_t>(index)].rows) {
+    if (examples % row.batch_parts != 0) continue;
+    const auto sum = [&](auto member) { return (row.sums[j + 1].*member).at(b) - (row.sums[i].*member).at(b); };
+    inter::StageVariant v;
+    v.forward = sum(&intra::ProgramPrice::forward);
+    v.backward = sum(&intra::ProgramPrice::backward);
+    v.weight = std::min(sum(&intra::ProgramPrice::weight), v.backward);
+    v.per_step = row.sums[j + 1].per_step - row.sums[i].per_step;
+    v.state = row.sums[j + 1].state - row.sums[i].state;
+    v.activation = sum(&intra::ProgramPrice::activation);
+    double again = 0;  // the most that one layer computes again and keeps meanwhile
+    for (size_t layer = i; layer <= j; ++layer) {
+      const double workspace = row.layers[layer]->workspace.at(b);
+      v.workspace = std::max(v.workspace, workspace);
+      again = std::max(again, workspace + row.layers[layer]->activation.at(b));
+    }
+    v.layout = static_cast<int>(row.batch_axes);
+    v.id = VariantId({row.batch_axes, row.weight_level, false});
+    variants.push_back(v);
+    const double border = sum(&intra::ProgramPrice::border);
+    if (!options_.recompute || border >= 0.8 * v.activation) continue;
+    v.backward += v.forward;
+    v.activation = border;
+    v.workspace = again;
+    v.id = VariantId({row.batch_axes, row.weight_level, true});
+    variants.push_back(v);
+  }
+  std::vector<inter::StageVariant> kept;
+  for (size_t a = 0; a < variants.size(); ++a) {
+    bool beaten = false;
+    for (size_t o = 0; o < variants.size() && !beaten; ++o) {
+      if (o == a || !Dominates(variants[o], variants[a])) continue;
+      beaten = !Dominates(variants[a], variants[o]) || o < a;
+    }
+    if (!beaten) kept.push_back(variants[a]);
+  }
+  return kept;
+}
+
+Bytes StageCosts::ActivationBytes(int last, int next_first, int64_t microbatches) const {
+  return Bytes(static_cast<int64_t>(activations_[static_cast<size_t>(last)][static_cast<size_t>(next_first)] /
+                                    static_cast<double>(microbatches)));
+}
+
+Bytes StageCosts::CotangentBytes(int last, int next_first, int64_t microbatches) const {
+  return Bytes(static_cast<int64_t>(cotangents_[static_cast<size_t>(last)][static_cast<size_t>(next_first)] /
+                                    static_cast<double>(microbatches)));
+}
+
+inter::StageCosts::Transfer StageCosts::TransferTime(int /*first*/, int last, int next_first, int /*next_last*/,
+                                                     const inter::TransferEnd& from, const inter::TransferEnd& to,
+                                                     bool same_host, int64_t microbatches) const {
+  const auto host_of = [&](const inter::Submesh& submesh) -> const cluster::Host& {
+    const int64_t device = FirstDevice(cluster_, submesh);
+    return cluster_.hosts[static_cast<size_t>(cluster_.HostOfDevice()[static_cast<size_t>(device)])];
+  };
+  // The copies that devices of a mesh hold of a value whose batch is split over `layout`.
+  const auto copies = [](const inter::TransferEnd& end) {
+    const cluster::Mesh mesh = LogicalMesh(end.submesh);
+    double copies = 1;
+    for (size_t a = 0; a < mesh.shape.size(); ++a) {
+      if ((static_cast<cost::AxisMask>(end.layout) >> a & 1) == 0) copies *= static_cast<double>(mesh.shape[a]);
+    }
+    return copies;
+  };
+  const cluster::Host& source = host_of(from.submesh);
+  const cluster::Host& target = host_of(to.submesh);
+  const auto seconds = [&](double bytes, const inter::TransferEnd& sender, const inter::TransferEnd& receiver,
+                           const cluster::Host& sending, const cluster::Host& receiving) {
+    if (bytes <= 0) return 0.0;
+    const auto senders = static_cast<double>(sender.submesh.size()),
+               receivers = static_cast<double>(receiver.submesh.size());
+    const double sent = options_.local_gather ? bytes : bytes * copies(receiver);
+    double time = 0;
+    if (same_host) {
+      time = sending.intra.alpha.value + sent / std::min(senders, receivers) * sending.intra.beta;
+    } else {
+      // What a mesh has of the network: its share of its hosts' cards.
+      const auto beta = [](const cluster::Host& host, const inter::Submesh& submesh) {
+        const double share =
+            host.network.beta * static_cast<double>(host.devices) / static_cast<double>(submesh.devices);
+        return std::max(share / submesh.hosts, host.device_network_beta / static_cast<double>(submesh.size()));
+      };
+      time = std::max(sending.network.alpha.value, receiving.network.alpha.value) +
+             sent * std::max(beta(sending, sender.submesh), beta(receiving, receiver.submesh));
+    }
+    if (options_.local_gather && copies(receiver) > 1) {
+      const double n = copies(receiver), part = bytes * n / receivers;  // what a device has in the end
+      time += receiving.intra.alpha.value * (n - 1) + part * (n - 1) / n * receiving.intra.beta;
+    }
+    return time;
+  };
+  Transfer transfer;
+  transfer.forward =
+      seconds(static_cast<double>(ActivationBytes(last, next_first, microbatches).value), from, to, source, target);
+  transfer.backward =
+      seconds(static_cast<double>(CotangentBytes(last, next_first, microbatches).value), to, from, target, source);
+  return transfer;
+}
+
+}  // namespace alpa::driver

@@ -1,0 +1,108 @@
+// Prices of stages for the stage search, added up from prices of layers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/cluster/cluster.h"
+#include "alpa/cost/model.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/driver/stage_program.h"
+#include "alpa/frontend/layers.h"
+#include "alpa/inter/problem.h"
+#include "alpa/intra/price_program.h"
+
+namespace alpa::driver {
+
+struct StageCostOptions {
+  bool per_microbatch = false;
+  bool recompute = true;     // also stages that compute their forward pass again
+  bool local_gather = true;  // copies on a receiving mesh are made there rather than sent one by one (Alpa §6)
+  intra::PriceOptions price;
+  std::vector<int64_t> microbatches;     // legal ones that may be asked for, ascending
+  int threads = 0;                       // 0: one per core
+  std::function<void(double)> progress;  // share done
+  std::function<bool()> cancelled;
+};
+
+// The device types of the cluster in the order that numbers stand for (inter::Submesh::type).
+std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster);
+
+// The submeshes that are priced: any number of devices of a host, and all devices of 2, 3, 4, ... equal neighbouring
+// hosts (beyond 16 only powers of two and all).
+std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster);
+
+// The logical mesh of a submesh: hosts x devices; within a host the factors of its devices that are nearest to a
+// square.
+cluster::Mesh LogicalMesh(const inter::Submesh& submesh);
+
+// The first device of the cluster from which on `submesh` finds place. CHECKs that there is one.
+int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh);
+
+// Which numbers a StageVariant::id stands for.
+struct VariantChoice {
+  cost::AxisMask batch_axes = 0;
+  int weight_level = 0;
+  bool recompute = false;
+  bool operator==(const VariantChoice&) const = default;
+};
+int VariantId(const VariantChoice& choice);
+VariantChoice ChoiceOf(int variant_id);
+
+class StageCosts final : public inter::StageCosts {
+ public:
+  // Extracts and prices each class of equal layers on each submesh. All references must outlive the result.
+  static Result<std::unique_ptr<StageCosts>> Make(const LoadedStep& loaded, const frontend::Layering& layering,
+                                                  const cluster::Cluster& cluster, const StageCostOptions& options);
+
+  std::vector<inter::StageVariant> Variants(int first, int last, const inter::Submesh& submesh,
+                                            int64_t microbatches) const override;
+  Transfer TransferTime(int first, int last, int next_first, int next_last, const inter::TransferEnd& from,
+                        const inter::TransferEnd& to, bool same_host, int64_t microbatches) const override;
+
+  // Bytes of all values that one microbatch sends from layers up to `last` to layers from `next_first` on.
+  Bytes ActivationBytes(int last, int next_first, int64_t microbatches) const;
+  Bytes CotangentBytes(int last, int next_first, int64_t microbatches) const;
+  int classes() const { return static_cast<int>(programs_.size()); }
+
+ private:
+  // Prices of all layers with one choice of border layout and memory weight.
+  struct Row {
+    cost::AxisMask batch_axes = 0;
+    int64_t batch_parts = 1;
+    int weight_level = 0;
+    std::vector<const intra::ProgramPrice*> layers;  // by layer
+    std::vector<intra::ProgramPrice> sums;           // sums[i]: of layers 0 .. i - 1
+  };
+  struct Priced {
+    std::vector<std::vector<intra::ProgramPrice>> by_class;
+    std::vector<Row> rows;
+  };
+
+  StageCosts(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
+             const StageCostOptions& options)
+      : loaded_(loaded), layering_(layering), cluster_(cluster), options_(options) {}
+  void FindClasses();
+  void FindTransfers();
+  Status PriceAll();
+  Status PriceOn(size_t submesh, int layer_class);
+  void AddUp(Priced* priced) const;
+  int IndexOf(const inter::Submesh& submesh) const;
+
+  const LoadedStep& loaded_;
+  const frontend::Layering& layering_;
+  const cluster::Cluster& cluster_;
+  StageCostOptions options_;
+  std::vector<int> class_of_layer_;
+  std::vector<frontend::Segment> programs_;  // by class
+  std::vector<inter::Submesh> submeshes_;
+  std::vector<Priced> priced_;  // by submesh
+  // [last][next_first]: bytes of the whole batch.
+  std::vector<std::vector<double>> activations_, cotangents_;
+};
+
+}  // namespace alpa::driver

@@ -1,0 +1,97 @@
+#include "alpa/driver/stage_program.h"
+
+#include <algorithm>
+
+#include "alpa/frontend/flops.h"
+#include "alpa/frontend/scale_batch.h"
+
+namespace alpa::driver {
+namespace {
+
+intra::Border BorderOf(frontend::BorderKind kind) {
+  switch (kind) {
+    case frontend::BorderKind::kActivation:
+      return intra::Border::kActivation;
+    case frontend::BorderKind::kCotangent:
+      return intra::Border::kCotangent;
+    default:
+      return intra::Border::kNone;
+  }
+}
+
+// What the step's analysis says of the segment's values.
+frontend::BatchAnalysis BatchOf(const frontend::BatchAnalysis& step, const frontend::Segment& segment) {
+  frontend::BatchAnalysis batch;
+  batch.batch_size = step.batch_size;
+  for (const ir::ValueId origin : segment.value_origin) batch.values.push_back(step.value(origin));
+  return batch;
+}
+
+std::vector<intra::OpWork> WorkOf(const LoadedStep& loaded, const frontend::Segment& segment, const ir::Module& sized,
+                                  int64_t microbatches) {
+  const std::vector<frontend::FlopCount> flops = frontend::CountFlops(sized);
+  std::vector<intra::OpWork> work;
+  for (size_t i = 0; i < sized.ops.size(); ++i) {
+    const ir::Op& op = sized.ops[i];
+    const bool update = segment.phases[i] == frontend::OpPhase::kUpdate;
+    intra::OpWork one{flops[i].dot_conv, flops[i].other, update ? 1 : microbatches, false};
+    if (!op.results.empty() && op.kind != ir::OpKind::kParameter) {
+      const ir::ValueId origin = segment.value_origin[static_cast<size_t>(op.results[0])];
+      const frontend::BatchInfo& info = loaded.analysis.batch.value(origin);
+      one.accumulates = info.kind == frontend::BatchKind::kPartial && info.origin == segment.op_origin[i];
+    }
+    work.push_back(one);
+  }
+  return work;
+}
+
+}  // namespace
+
+std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microbatch) {
+  const frontend::StepAnalysis& analysis = loaded.analysis;
+  int64_t most = analysis.microbatching.max_microbatches;
+  if (per_microbatch && !analysis.microbatching.separable() && analysis.batch.batch_size > 0) {
+    most = analysis.batch.batch_size;
+    for (const frontend::BatchInfo& info : analysis.batch.values) {
+      if (info.kind == frontend::BatchKind::kBatched) most = std::min(most, info.parts);
+    }
+  }
+  std::vector<int64_t> legal;
+  for (int64_t m = 1; m <= most; ++m) {
+    if (most % m == 0) legal.push_back(m);
+  }
+  return legal;
+}
+
+Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out) {
+  const frontend::Segment& segment = out->segment;
+  const frontend::BatchAnalysis batch = BatchOf(loaded.analysis.batch, segment);
+  ALPA_TRY(out->sized, frontend::ScaleBatch(segment.module, batch, microbatches));
+  ALPA_TRY(out->small, frontend::ScaleBatch(segment.module, batch, small_microbatches));
+  intra::ProgramToPrice& program = out->program;
+  program = {};
+  program.module = &out->sized;
+  program.small = &out->small;
+  const int64_t examples = std::max<int64_t>(batch.batch_size, 1);
+  program.examples = examples / microbatches;
+  program.small_examples = examples / small_microbatches;
+  program.signature = &segment.signature;
+  program.work = WorkOf(loaded, segment, out->sized, microbatches);
+  program.small_work = WorkOf(loaded, segment, out->small, microbatches);
+  for (const frontend::BatchInfo& info : batch.values)
+    program.batch_dims.push_back(info.kind == frontend::BatchKind::kBatched ? info.dim : -1);
+  out->update_ops.clear();
+  for (size_t i = 0; i < segment.phases.size(); ++i) {
+    const frontend::OpPhase phase = segment.phases[i];
+    out->update_ops.push_back(phase == frontend::OpPhase::kUpdate ? 1 : 0);
+    program.passes.push_back(phase == frontend::OpPhase::kUpdate    ? intra::Pass::kUpdate
+                             : phase == frontend::OpPhase::kForward ? intra::Pass::kForward
+                             : segment.weight_gradient[i] != 0      ? intra::Pass::kWeight
+                                                                    : intra::Pass::kBackward);
+  }
+  for (const frontend::BorderKind kind : segment.input_kinds) program.inputs.push_back(BorderOf(kind));
+  for (const frontend::BorderKind kind : segment.output_kinds) program.outputs.push_back(BorderOf(kind));
+  return Ok();
+}
+
+}  // namespace alpa::driver

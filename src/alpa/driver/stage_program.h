@@ -1,0 +1,35 @@
+// A range of layers as the intra-operator pass wants it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/frontend/segment.h"
+#include "alpa/intra/price_program.h"
+
+namespace alpa::driver {
+
+// Owns what intra::ProgramToPrice and intra::StepToPlan point into.
+struct StageProgram {
+  frontend::Segment segment;
+  ir::Module sized, small;  // with batch dimensions of program.examples and program.small_examples
+  intra::ProgramToPrice program;
+  std::vector<char> update_ops;  // by OpId
+
+  StageProgram() = default;
+  StageProgram(const StageProgram&) = delete;  // program points into the rest
+  StageProgram& operator=(const StageProgram&) = delete;
+};
+
+// The numbers of microbatches that the step can be cut into, ascending: divisors of what the frontend allows, or with
+// `per_microbatch` of the batch as far as shapes allow it.
+std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microbatch);
+
+// Prepares `segment` for microbatches of batch / microbatches examples (and batch / small_microbatches for the small
+// version; both must be legal). Costs are weighed for `microbatches` of them.
+Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* program);
+
+}  // namespace alpa::driver
