@@ -36,6 +36,7 @@ class Pricer {
     ALPA_CHECK(built.ok());
     built_ = *std::move(built);
     kinds_ = MemoryKinds(program, built_);
+    for (const solver::Node& node : built_.problem.nodes) costs_.push_back(node.costs);
     MeasureMemory();
   }
 
@@ -94,7 +95,7 @@ class Pricer {
     for (size_t n = 0; n < built_.op_of_node.size(); ++n) {
       const ir::Op& op = module_.op(built_.op_of_node[n]);
       const OpClass& op_class = ClassOf(n);
-      std::vector<double> cost = built_.problem.nodes[n].costs;
+      std::vector<double> cost = costs_[n];
       for (size_t c = 0; c < cost.size(); ++c) {
         if (!Allowed(op, op_class.candidates[c], parts)) cost[c] = kInfinity;
       }
@@ -213,6 +214,7 @@ class Pricer {
   CandidateTable table_;
   BuiltProblem built_;
   std::vector<MemoryKind> kinds_;
+  std::vector<std::vector<double>> costs_;   // by node and candidate, before any restriction
   std::vector<std::vector<double>> memory_;  // by node and candidate; empty: none that counts
   std::vector<std::optional<sharding::Spec>> border_specs_;
 };
