@@ -304,9 +304,9 @@ Bytes StageCosts::CotangentBytes(int last, int next_first, int64_t microbatches)
                                     static_cast<double>(microbatches)));
 }
 
-inter::StageCosts::Transfer StageCosts::TransferTime(int /*first*/, int last, int next_first, int /*next_last*/,
-                                                     const inter::TransferEnd& from, const inter::TransferEnd& to,
-                                                     bool same_host, int64_t microbatches) const {
+inter::StageCosts::Transfer StageCosts::TransferTime(int last, int next_first, const inter::TransferEnd& from,
+                                                     const inter::TransferEnd& to, bool same_host,
+                                                     int64_t microbatches) const {
   const auto host_of = [&](const inter::Submesh& submesh) -> const cluster::Host& {
     const int64_t device = FirstDevice(cluster_, submesh);
     return cluster_.hosts[static_cast<size_t>(cluster_.HostOfDevice()[static_cast<size_t>(device)])];

@@ -61,8 +61,8 @@ class StageCosts final : public inter::StageCosts {
 
   std::vector<inter::StageVariant> Variants(int first, int last, const inter::Submesh& submesh,
                                             int64_t microbatches) const override;
-  Transfer TransferTime(int first, int last, int next_first, int next_last, const inter::TransferEnd& from,
-                        const inter::TransferEnd& to, bool same_host, int64_t microbatches) const override;
+  Transfer TransferTime(int last, int next_first, const inter::TransferEnd& from, const inter::TransferEnd& to,
+                        bool same_host, int64_t microbatches) const override;
 
   // Bytes of all values that one microbatch sends from layers up to `last` to layers from `next_first` on.
   Bytes ActivationBytes(int last, int next_first, int64_t microbatches) const;

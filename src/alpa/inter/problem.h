@@ -68,12 +68,13 @@ class StageCosts {
   virtual std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh,
                                              int64_t microbatches) const = 0;
   // Seconds for the activations (forward) and cotangents (backward) of one microbatch between a stage that ends with
-  // layer `last` (first .. last) and the one that has `next_first` .. `next_last`. `same_host`: both lie on one host.
+  // layer `last` and one that begins with layer `next_first`: everything that crosses this cut, whatever the other ends
+  // of the two stages are. `same_host`: both lie on one host. Thread-safe.
   struct Transfer {
     double forward = 0, backward = 0;
   };
-  virtual Transfer TransferTime(int first, int last, int next_first, int next_last, const TransferEnd& from,
-                                const TransferEnd& to, bool same_host, int64_t microbatches) const = 0;
+  virtual Transfer TransferTime(int last, int next_first, const TransferEnd& from, const TransferEnd& to,
+                                bool same_host, int64_t microbatches) const = 0;
 };
 
 enum class Schedule : uint8_t { kGpipe, k1F1B, kInterleaved, kZbH1 };

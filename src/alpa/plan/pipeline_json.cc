@@ -157,10 +157,19 @@ Result<PipelineEdge> EdgeFromJson(const json& j, const std::string& where) {
   reader.Get("to", &edge.to);
   reader.Get("activation_bytes", &edge.activation);
   reader.Get("cotangent_bytes", &edge.cotangent);
-  reader.Get("shared_bytes", &edge.shared);
-  reader.Get("sum_bytes", &edge.sums);
-  reader.Get("forward_seconds", &edge.forward);
-  reader.Get("backward_seconds", &edge.backward);
+  reader.Get("forward_gather_seconds", &edge.forward_gather);
+  reader.Get("backward_gather_seconds", &edge.backward_gather);
+  ALPA_RETURN_IF_ERROR(reader.status());
+  return edge;
+}
+
+Result<PipelineStepEdge> StepEdgeFromJson(const json& j, const std::string& where) {
+  PipelineStepEdge edge;
+  Reader reader(j, where + ".");
+  reader.Get("from", &edge.from);
+  reader.Get("to", &edge.to);
+  reader.Get("round", &edge.round);
+  reader.Get("bytes", &edge.bytes);
   ALPA_RETURN_IF_ERROR(reader.status());
   return edge;
 }
@@ -187,11 +196,13 @@ std::string ToJson(const PipelinePlan& plan) {
                           {"to", e.to},
                           {"activation_bytes", e.activation.value},
                           {"cotangent_bytes", e.cotangent.value},
-                          {"shared_bytes", e.shared.value},
-                          {"sum_bytes", e.sums.value},
-                          {"forward_seconds", e.forward.value},
-                          {"backward_seconds", e.backward.value}});
+                          {"forward_gather_seconds", e.forward_gather.value},
+                          {"backward_gather_seconds", e.backward_gather.value}});
   }
+  j["update_rounds"] = plan.update_rounds;
+  j["step_edges"] = ordered_json::array();
+  for (const PipelineStepEdge& e : plan.step_edges)
+    j["step_edges"].push_back({{"from", e.from}, {"to", e.to}, {"round", e.round}, {"bytes", e.bytes.value}});
   j["stages"] = ordered_json::array();
   for (const PipelineStage& stage : plan.stages) j["stages"].push_back(StageJson(stage));
   return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
@@ -228,6 +239,12 @@ Result<PipelinePlan> PipelineFromJson(std::string_view text) {
   reader.Each("edges", [&](const json& value, const std::string& where) -> Status {
     ALPA_TRY(PipelineEdge edge, EdgeFromJson(value, where));
     plan.edges.push_back(edge);
+    return Ok();
+  });
+  reader.Get("update_rounds", &plan.update_rounds);
+  reader.Each("step_edges", [&](const json& value, const std::string& where) -> Status {
+    ALPA_TRY(PipelineStepEdge edge, StepEdgeFromJson(value, where));
+    plan.step_edges.push_back(edge);
     return Ok();
   });
   reader.Each("stages", [&](const json& value, const std::string& where) -> Status {

@@ -43,14 +43,23 @@ struct PipelineStage {
   bool operator==(const PipelineStage&) const = default;
 };
 
-// Values that go from one stage to another: activations forth and cotangents back for each microbatch, shared
-// parameters forth and sums of gradients back once per step. Bytes of whole arrays. Seconds of one transfer, when
-// nothing else uses the links.
+// Values that go from one stage to another for each microbatch: activations forth and cotangents back. Bytes of whole
+// arrays. Seconds of what the receiving mesh does afterwards to copy them to all its devices that want them.
 struct PipelineEdge {
   int from = 0, to = 0;
-  Bytes activation, cotangent, shared, sums;
-  Seconds forward, backward;
+  Bytes activation, cotangent;
+  Seconds forward_gather, backward_gather;
   bool operator==(const PipelineEdge&) const = default;
+};
+
+// Values that go from one stage to another once per step, in any direction, in front of round `round` of the update
+// (see schedule::StepEdge): sums of gradients of shared parameters (0), partial norms (1), the norm (2), and behind the
+// last round new values of shared parameters.
+struct PipelineStepEdge {
+  int from = 0, to = 0;
+  int round = 0;
+  Bytes bytes;
+  bool operator==(const PipelineStepEdge&) const = default;
 };
 
 struct PipelinePrediction {
@@ -72,6 +81,8 @@ struct PipelinePlan {
   int layers = 0;               // the model is cut into so many
   std::vector<PipelineStage> stages;
   std::vector<PipelineEdge> edges;
+  std::vector<PipelineStepEdge> step_edges;
+  int update_rounds = 1;
   PipelinePrediction prediction;
   bool operator==(const PipelinePlan&) const = default;
 };

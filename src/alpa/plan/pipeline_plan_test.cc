@@ -31,7 +31,8 @@ PipelinePlan TwoStages() {
                         Bytes(10),    Bytes(7),     Bytes(127),    2 - s};
     plan.stages.push_back(stage);
   }
-  plan.edges.push_back({0, 1, Bytes(64), Bytes(32), Bytes(0), Bytes(4), Seconds(1e-3), Seconds(5e-4)});
+  plan.edges.push_back({0, 1, Bytes(64), Bytes(32), Seconds(1e-3), Seconds(5e-4)});
+  plan.step_edges.push_back({1, 0, 0, Bytes(128)});
   return plan;
 }
 
@@ -61,6 +62,7 @@ TEST(PipelinePlan, DamageIsNamed) {
   EXPECT_THAT(message("\"last_layer\": 1", "\"last_layer\": 2"), HasSubstr("layer 2 is in two stages"));
   EXPECT_THAT(message("\"last_layer\": 1", "\"last_layer\": 0"), HasSubstr("layer 1 is in no stage"));
   EXPECT_THAT(message("\"from\": 0", "\"from\": 1"), HasSubstr("from stage 1 to 1"));
+  EXPECT_THAT(message("\"round\": 0", "\"round\": 2"), HasSubstr("round 2 of 1"));
   EXPECT_THAT(message("\"devices\": 4", "\"devices\": 3"), HasSubstr("a mesh of 4"));
   EXPECT_THAT(message("\"peak_bytes\": 127", "\"peak_bytes\": -1"), HasSubstr("stages[0].prediction.peak_bytes"));
   EXPECT_THAT(message("\"alpa_pipeline\": 1", "\"alpa_pipeline\": 9"), HasSubstr("version 9"));
