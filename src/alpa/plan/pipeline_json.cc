@@ -288,6 +288,12 @@ Status Verify(const PipelinePlan& plan) {
       return Bad(
           fmt::format("edges[{}] goes from stage {} to {} of {}", e, plan.edges[e].from, plan.edges[e].to, count));
   }
+  for (size_t e = 0; e < plan.step_edges.size(); ++e) {
+    const PipelineStepEdge& edge = plan.step_edges[e];
+    if (edge.from == edge.to || edge.from >= count || edge.to >= count || edge.round > plan.update_rounds)
+      return Bad(fmt::format("step_edges[{}] goes from stage {} to {} of {} in front of round {} of {}", e, edge.from,
+                             edge.to, count, edge.round, plan.update_rounds));
+  }
   return Ok();
 }
 
