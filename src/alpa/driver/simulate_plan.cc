@@ -88,22 +88,4 @@ Result<SimulatedPlan> SimulatePlan(const plan::PipelinePlan& plan, const cluster
   return out;
 }
 
-TimeShares SharesOf(const plan::PipelinePlan& plan, const SimulatedPlan& simulated) {
-  TimeShares shares;
-  double all = 0;
-  std::vector<char> seen(simulated.timeline.meshes.size(), 0);
-  for (size_t s = 0; s < plan.stages.size(); ++s) {
-    const auto mesh = static_cast<size_t>(simulated.pipeline.stages[s].mesh);
-    if (seen[mesh]++ != 0) continue;
-    const auto devices = static_cast<double>(plan.stages[s].layout.mesh.size());
-    const simulate::MeshUse& use = simulated.timeline.meshes[mesh];
-    shares.busy += devices * use.busy;
-    shares.waiting += devices * use.waiting;
-    shares.bubble += devices * use.bubble;
-    all += devices * simulated.timeline.makespan;
-  }
-  if (all <= 0) return {1, 0, 0};
-  return {shares.busy / all, shares.waiting / all, shares.bubble / all};
-}
-
 }  // namespace alpa::driver

@@ -29,10 +29,4 @@ struct SimulatedPlan {
 Result<SimulatedPlan> SimulatePlan(const plan::PipelinePlan& plan, const cluster::Cluster& cluster,
                                    const simulate::Options& options);
 
-// Seconds in which devices compute, over seconds of all of them: devices weighted by number.
-struct TimeShares {
-  double busy = 0, waiting = 0, bubble = 0;  // they add up to 1
-};
-TimeShares SharesOf(const plan::PipelinePlan& plan, const SimulatedPlan& simulated);
-
 }  // namespace alpa::driver

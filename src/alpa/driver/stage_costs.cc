@@ -111,6 +111,7 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   std::unique_ptr<StageCosts> costs(new StageCosts(loaded, layering, cluster, options));
   costs->FindClasses();
   costs->FindTransfers();
+  costs->FindStepEdges();
   costs->submeshes_ = PricedSubmeshes(cluster);
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
   return costs;
@@ -154,6 +155,57 @@ void StageCosts::FindTransfers() {
       for (size_t next = last + 1; next <= high; ++next) (forward ? activations_ : cotangents_)[last][next] += bytes;
     }
   }
+}
+
+void StageCosts::FindStepEdges() {
+  const ir::Module& module = loaded_.step.module;
+  const frontend::StepAnalysis& analysis = loaded_.analysis;
+  const auto phase = [&](ir::OpId op) { return analysis.phases[static_cast<size_t>(op)]; };
+  const auto layer = [&](ir::OpId op) { return layering_.layer_of_op[static_cast<size_t>(op)]; };
+  std::set<ir::ValueId> state;
+  for (size_t i = 0; i < module.inputs.size(); ++i) {
+    if (analysis.signature.inputs[i].role != ir::InputRole::kBatch) state.insert(module.inputs[i]);
+  }
+  const std::vector<std::vector<ir::OpId>> users = ir::Users(module);
+  std::map<std::tuple<int, int, int>, int64_t> bytes;  // from, to, round; round 3: behind the last
+  for (size_t v = 0; v < module.values.size(); ++v) {
+    const ir::OpId producer = module.values[v].producer;
+    const int from = layer(producer);
+    if (from < 0) continue;
+    std::set<std::pair<int, int>> readers;  // layer, round
+    for (const ir::OpId user : users[v]) {
+      const int to = layer(user);
+      if (to < 0 || to == from) continue;
+      if (state.count(static_cast<ir::ValueId>(v)) != 0) {
+        readers.emplace(to, 3);
+      } else if (phase(user) == frontend::OpPhase::kUpdate) {
+        // What goes to the last layer is on its way to be summed up, what comes from there is the sum.
+        const bool update = phase(producer) == frontend::OpPhase::kUpdate;
+        readers.emplace(to, !update ? 0 : from == layering_.count - 1 ? 2 : 1);
+      }
+    }
+    for (const auto& [to, round] : readers) bytes[{from, to, round}] += module.values[v].shape.bytes().value;
+  }
+  for (const auto& [key, total] : bytes) {
+    if (const int round = std::get<2>(key); round == 1 || round == 2) update_rounds_ = 3;
+  }
+  for (const auto& [key, total] : bytes) {
+    const auto [from, to, round] = key;
+    step_edges_.push_back({from, to, round == 3 ? update_rounds_ : round, Bytes(total)});
+  }
+}
+
+Seconds StageCosts::GatherTime(Bytes bytes, const inter::TransferEnd& to) const {
+  const cluster::Mesh mesh = LogicalMesh(to.submesh);
+  double copies = 1;
+  for (size_t a = 0; a < mesh.shape.size(); ++a) {
+    if ((static_cast<cost::AxisMask>(to.layout) >> a & 1) == 0) copies *= static_cast<double>(mesh.shape[a]);
+  }
+  if (!options_.local_gather || copies <= 1 || bytes.value <= 0) return Seconds(0);
+  const auto device = static_cast<size_t>(FirstDevice(cluster_, to.submesh));
+  const cluster::Host& host = cluster_.hosts[static_cast<size_t>(cluster_.HostOfDevice()[device])];
+  const double part = static_cast<double>(bytes.value) * copies / static_cast<double>(to.submesh.size());
+  return Seconds(host.intra.alpha.value * (copies - 1) + part * (copies - 1) / copies * host.intra.beta);
 }
 
 Status StageCosts::PriceAll() {
@@ -341,11 +393,7 @@ inter::StageCosts::Transfer StageCosts::TransferTime(int last, int next_first, c
       time = std::max(sending.network.alpha.value, receiving.network.alpha.value) +
              sent * std::max(beta(sending, sender.submesh), beta(receiving, receiver.submesh));
     }
-    if (options_.local_gather && copies(receiver) > 1) {
-      const double n = copies(receiver), part = bytes * n / receivers;  // what a device has in the end
-      time += receiving.intra.alpha.value * (n - 1) + part * (n - 1) / n * receiving.intra.beta;
-    }
-    return time;
+    return time + GatherTime(Bytes(static_cast<int64_t>(bytes)), receiver).value;
   };
   Transfer transfer;
   transfer.forward =

@@ -15,6 +15,7 @@
 #include "alpa/frontend/layers.h"
 #include "alpa/inter/problem.h"
 #include "alpa/intra/price_program.h"
+#include "alpa/plan/pipeline_plan.h"
 
 namespace alpa::driver {
 
@@ -67,6 +68,11 @@ class StageCosts final : public inter::StageCosts {
   // Bytes of all values that one microbatch sends from layers up to `last` to layers from `next_first` on.
   Bytes ActivationBytes(int last, int next_first, int64_t microbatches) const;
   Bytes CotangentBytes(int last, int next_first, int64_t microbatches) const;
+  // Seconds in which a mesh of `to` makes the copies of `bytes` that its devices want, once all of it has arrived.
+  Seconds GatherTime(Bytes bytes, const inter::TransferEnd& to) const;
+  // What passes between layers once per step; see plan::PipelineStepEdge, with layers for stages.
+  const std::vector<plan::PipelineStepEdge>& step_edges() const { return step_edges_; }
+  int update_rounds() const { return update_rounds_; }
   int classes() const { return static_cast<int>(programs_.size()); }
 
  private:
@@ -88,6 +94,7 @@ class StageCosts final : public inter::StageCosts {
       : loaded_(loaded), layering_(layering), cluster_(cluster), options_(options) {}
   void FindClasses();
   void FindTransfers();
+  void FindStepEdges();
   Status PriceAll();
   Status PriceOn(size_t submesh, int layer_class);
   void AddUp(Priced* priced) const;
@@ -103,6 +110,8 @@ class StageCosts final : public inter::StageCosts {
   std::vector<Priced> priced_;  // by submesh
   // [last][next_first]: bytes of the whole batch.
   std::vector<std::vector<double>> activations_, cotangents_;
+  std::vector<plan::PipelineStepEdge> step_edges_;
+  int update_rounds_ = 1;
 };
 
 }  // namespace alpa::driver

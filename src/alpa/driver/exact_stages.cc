@@ -1,0 +1,221 @@
+#include "alpa/driver/exact_stages.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <tuple>
+
+#include "alpa/driver/stage_costs.h"
+#include "alpa/driver/stage_program.h"
+
+namespace alpa::driver {
+namespace {
+
+// Stages that have the same ops in the same order on the same kind of mesh.
+struct Group {
+  std::vector<size_t> stages;
+  std::unique_ptr<StageProgram> program;  // of the first of them
+  int64_t first_device = 0;
+  std::optional<intra::PlannedStep> free;  // without a limit of memory
+};
+
+bool SameOps(const frontend::Segment& a, const frontend::Segment& b) {
+  if (a.module.ops.size() != b.module.ops.size() || a.module.inputs != b.module.inputs ||
+      a.module.outputs != b.module.outputs || a.phases != b.phases || a.weight_gradient != b.weight_gradient ||
+      a.input_kinds != b.input_kinds || a.output_kinds != b.output_kinds || !(a.signature == b.signature))
+    return false;
+  for (size_t i = 0; i < a.module.ops.size(); ++i) {
+    const ir::Op& x = a.module.ops[i];
+    const ir::Op& y = b.module.ops[i];
+    if (x.kind != y.kind || x.operands != y.operands || x.results != y.results || !(x.attributes == y.attributes))
+      return false;
+    for (const ir::ValueId v : x.results) {
+      if (!(a.module.shape(v) == b.module.shape(v))) return false;
+    }
+  }
+  return true;
+}
+
+// The plan of `from` with the names of `to`, which has the same ops.
+plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const frontend::Segment& to) {
+  plan::Plan out = plan;
+  out.ops.clear();
+  out.operands.clear();
+  out.model = to.module.name;
+  out.model_fingerprint = ir::Fingerprint(to.module);
+  for (size_t i = 0; i < from.module.ops.size(); ++i) {
+    const ir::Op& x = from.module.ops[i];
+    const ir::Op& y = to.module.ops[i];
+    for (size_t r = 0; r < x.results.size(); ++r) {
+      if (const auto it = plan.ops.find(plan::ResultName(x, r)); it != plan.ops.end())
+        out.ops[plan::ResultName(y, r)] = it->second;
+    }
+    if (const auto it = plan.operands.find(x.name); it != plan.operands.end()) out.operands[y.name] = it->second;
+  }
+  return out;
+}
+
+int64_t DeviceOf(const cluster::Cluster& cluster, const inter::Stage& stage) {
+  int64_t device = stage.first_device;
+  for (int h = 0; h < stage.first_host; ++h) device += cluster.hosts[static_cast<size_t>(h)].devices;
+  return device;
+}
+
+class Solver {
+ public:
+  Solver(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
+         const inter::FoundPlan& found, const ExactOptions& options, plan::PipelinePlan* plan)
+      : loaded_(loaded),
+        layering_(layering),
+        cluster_(cluster),
+        found_(found),
+        options_(options),
+        types_(DeviceTypes(cluster)),
+        plan_(plan) {}
+
+  Status Solve() {
+    Collect();
+    std::atomic<size_t> next = 0, done = 0;
+    std::mutex mutex;
+    std::optional<Error> error;
+    const auto work = [&] {
+      for (size_t g = next++; g < groups_.size(); g = next++) {
+        const Status status = SolveGroup(&groups_[g]);
+        const std::lock_guard lock(mutex);
+        if (!status.ok() && !error) error = status.error();
+        ++done;
+        if (options_.progress) options_.progress(static_cast<double>(done) / static_cast<double>(groups_.size()));
+      }
+    };
+    const int cores = options_.threads > 0 ? options_.threads : static_cast<int>(std::thread::hardware_concurrency());
+    std::vector<std::thread> threads;
+    for (int i = 1; i < std::min(cores, static_cast<int>(groups_.size())); ++i) threads.emplace_back(work);
+    work();
+    for (std::thread& thread : threads) thread.join();
+    if (error) return *error;
+    return Ok();
+  }
+
+ private:
+  void Collect() {
+    for (size_t s = 0; s < found_.stages.size(); ++s) {
+      const inter::Stage& stage = found_.stages[s];
+      const VariantChoice choice = ChoiceOf(stage.variant.id);
+      auto program = std::make_unique<StageProgram>();
+      program->segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage.first,
+                                                  stage.last, choice.recompute);
+      const auto key = std::tuple(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, choice.batch_axes,
+                                  choice.recompute);
+      bool known = false;
+      for (const size_t g : by_key_[key]) {
+        if (!SameOps(groups_[g].program->segment, program->segment)) continue;
+        groups_[g].stages.push_back(s);
+        known = true;
+        break;
+      }
+      if (!known) {
+        by_key_[key].push_back(groups_.size());
+        groups_.emplace_back();
+        groups_.back().stages.push_back(s);
+        groups_.back().first_device = DeviceOf(cluster_, stage);
+        groups_.back().program = std::move(program);
+        segments_.push_back(nullptr);
+      } else {
+        segments_.push_back(std::move(program));  // kept for its names
+      }
+    }
+  }
+
+  std::optional<Bytes> MemoryOf(const inter::Stage& stage) const {
+    if (options_.unlimited_memory) return std::nullopt;
+    if (options_.memory) return options_.memory;
+    return cluster_.device_types.at(types_[static_cast<size_t>(stage.submesh.type)]).memory;
+  }
+
+  Result<intra::PlannedStep> Plan(const Group& group, const inter::Stage& stage, int64_t in_flight,
+                                  const std::optional<Bytes>& memory) const {
+    const StageProgram& program = *group.program;
+    ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(stage.submesh), group.first_device));
+    const intra::StageToPlan borders{program.program, ChoiceOf(stage.variant.id).batch_axes, in_flight};
+    const intra::StepToPlan step{program.sized,
+                                 program.segment.signature,
+                                 program.program.work,
+                                 ir::Fingerprint(program.segment.module),
+                                 program.program.batch_dims,
+                                 program.update_ops,
+                                 &borders};
+    intra::PlanStepOptions options;
+    options.memory = memory;
+    options.explain = 0;
+    options.solve.threads = 1;
+    options.solve.gap = options_.gap;
+    options.solve.time_limit = options_.time_limit;
+    options.solve.cancelled = options_.cancelled;
+    return intra::PlanStep(step, model, options);
+  }
+
+  Status SolveGroup(Group* group) {
+    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, found_.microbatches, found_.microbatches, group->program.get()));
+    for (const size_t s : group->stages) {
+      const inter::Stage& stage = found_.stages[s];
+      if (!group->free) {
+        ALPA_TRY(group->free, Plan(*group, stage, 1, std::nullopt));
+      }
+      const std::optional<Bytes> limit = MemoryOf(stage);
+      const double peak = static_cast<double>(group->free->plan.prediction->memory.value) +
+                          static_cast<double>(stage.in_flight - 1) * group->free->stage.activation;
+      if (!limit || peak <= static_cast<double>(limit->value)) {
+        Fill(*group, s, *group->free, Bytes(static_cast<int64_t>(peak)));
+        continue;
+      }
+      const Result<intra::PlannedStep> planned = Plan(*group, stage, stage.in_flight, limit);
+      if (!planned.ok())
+        return Error{planned.error().code, "stage " + std::to_string(s) + ": " + planned.error().message,
+                     planned.error().hint};
+      Fill(*group, s, *planned, planned->plan.prediction->memory);
+    }
+    return Ok();
+  }
+
+  void Fill(const Group& group, size_t s, const intra::PlannedStep& planned, Bytes peak) {
+    plan::PipelineStage& out = plan_->stages[s];
+    out.layout =
+        segments_[s] == nullptr ? planned.plan : Renamed(planned.plan, group.program->segment, segments_[s]->segment);
+    const auto& seconds = planned.stage.seconds;
+    const auto pass = [&](intra::Pass p) { return seconds[static_cast<size_t>(p)]; };
+    plan::StagePrediction& p = out.prediction;
+    p.forward = Seconds(pass(intra::Pass::kForward));
+    p.weight = Seconds(pass(intra::Pass::kWeight));
+    p.backward = Seconds(pass(intra::Pass::kBackward) + pass(intra::Pass::kWeight));
+    p.per_step = Seconds(pass(intra::Pass::kUpdate));
+    p.state = Bytes(static_cast<int64_t>(planned.stage.state));
+    p.activation = Bytes(static_cast<int64_t>(planned.stage.activation));
+    p.peak = peak;
+    p.workspace =
+        Bytes(std::max<int64_t>(0, peak.value - p.state.value - p.activation.value * found_.stages[s].in_flight));
+    p.in_flight = found_.stages[s].in_flight;
+  }
+
+  const LoadedStep& loaded_;
+  const frontend::Layering& layering_;
+  const cluster::Cluster& cluster_;
+  const inter::FoundPlan& found_;
+  const ExactOptions& options_;
+  std::vector<std::string> types_;
+  plan::PipelinePlan* plan_;
+  std::vector<Group> groups_;
+  std::map<std::tuple<int, int, int, cost::AxisMask, bool>, std::vector<size_t>> by_key_;
+  std::vector<std::unique_ptr<StageProgram>> segments_;  // by stage; null: the first of its group
+};
+
+}  // namespace
+
+Status SolveStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
+                   const inter::FoundPlan& found, const ExactOptions& options, plan::PipelinePlan* plan) {
+  return Solver(loaded, layering, cluster, found, options, plan).Solve();
+}
+
+}  // namespace alpa::driver

@@ -1,0 +1,33 @@
+// The layouts of a plan's stages, each solved exactly by the intra-operator pass.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "alpa/base/result.h"
+#include "alpa/base/units.h"
+#include "alpa/cluster/cluster.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/frontend/layers.h"
+#include "alpa/inter/search.h"
+#include "alpa/intra/plan_step.h"
+#include "alpa/plan/pipeline_plan.h"
+
+namespace alpa::driver {
+
+struct ExactOptions {
+  std::optional<Bytes> memory;  // per device, instead of what device types have
+  bool unlimited_memory = false;
+  int threads = 0;
+  double gap = 0.005;
+  Seconds time_limit{10};
+  std::function<void(double)> progress;  // share done
+  std::function<bool()> cancelled;
+};
+
+// Fills in layout and prediction of each stage of `plan`, which is the draft of `found`. Stages that are equal are
+// solved once. Errors as of intra::PlanStep: a stage that does not fit although its price said so.
+Status SolveStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
+                   const inter::FoundPlan& found, const ExactOptions& options, plan::PipelinePlan* plan);
+
+}  // namespace alpa::driver

@@ -1,0 +1,277 @@
+#include "alpa/driver/find_pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <tuple>
+
+#include "alpa/driver/exact_stages.h"
+
+namespace alpa::driver {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// The time since it was made or last asked.
+class StopWatch {
+ public:
+  Seconds Lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const Seconds lap(std::chrono::duration<double>(now - last_).count());
+    last_ = now;
+    return lap;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+inter::Chain ChainOf(const frontend::LayerChain& chain) {
+  inter::Chain out;
+  for (const frontend::LayerChain::Item& item : chain.items) {
+    inter::Chain::Item copy;
+    copy.layer = item.layer;
+    for (const frontend::LayerChain& branch : item.branches) copy.branches.push_back(ChainOf(branch));
+    out.items.push_back(std::move(copy));
+  }
+  return out;
+}
+
+Status CheckMicrobatches(const LoadedStep& loaded, const FindPipelineOptions& options) {
+  const std::vector<int64_t> legal = LegalMicrobatches(loaded, options.per_microbatch);
+  for (const int64_t m : options.microbatches) {
+    if (std::find(legal.begin(), legal.end(), m) != legal.end()) continue;
+    std::string why;
+    for (const frontend::Obstacle& obstacle : loaded.analysis.microbatching.obstacles) {
+      if (why.empty() && frontend::Blocks(obstacle.kind)) why = ": " + obstacle.text;
+    }
+    return Error{Code::kInvalidArgument,
+                 fmt::format("{} microbatches: the step can be run in {}{}", m,
+                             legal.back() == 1 ? "one piece only"
+                                               : fmt::format("{} at most, or any number that divides it", legal.back()),
+                             why),
+                 loaded.analysis.microbatching.separable()
+                     ? ""
+                     : "--per-microbatch plans it with statistics of each microbatch"};
+  }
+  return Ok();
+}
+
+double MemoryOf(const cluster::DeviceType& type, const FindPipelineOptions& options) {
+  if (options.unlimited_memory) return kInfinity;
+  return static_cast<double>((options.memory ? *options.memory : type.memory).value);
+}
+
+std::string Describe(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
+  const std::string type = DeviceTypes(cluster)[static_cast<size_t>(submesh.type)];
+  return submesh.hosts == 1 ? fmt::format("{} x {}", submesh.devices, type)
+                            : fmt::format("{} hosts of {} x {}", submesh.hosts, submesh.devices, type);
+}
+
+std::string Bytes2(double bytes) { return ToString(Bytes(static_cast<int64_t>(bytes))); }
+
+// What is missing, and what plan there would be with more memory.
+Error NothingFits(const cluster::Cluster& cluster, inter::SearchProblem problem, const inter::SearchOptions& search,
+                  const inter::SearchResult& result) {
+  if (!result.shortage) {
+    return Error{Code::kInvalidArgument, "no plan: nothing that was looked at fits these microbatches and stages",
+                 "leave out --stages, --microbatches or --schedule"};
+  }
+  const inter::Shortage& s = *result.shortage;
+  std::string message = fmt::format(
+      "no plan fits: layers {} to {} on {} with {} microbatches need {} per device, {} more than there is", s.first,
+      s.last, Describe(cluster, s.submesh), s.microbatches, Bytes2(s.needed), Bytes2(s.needed - s.available));
+  const double factor = s.available > 0 ? s.needed / s.available : kInfinity;
+  std::string hint = "give more devices or memory, or a smaller batch";
+  if (std::isfinite(factor)) {
+    for (double& memory : problem.memory) memory *= factor * (1 + 1e-6);
+    const inter::SearchResult nearest = inter::SearchStages(problem, search);
+    if (!nearest.plans.empty()) {
+      const inter::FoundPlan& plan = nearest.plans.front();
+      hint = fmt::format("nearest plan: with {} per device, {} stages, {} microbatches, {}, {} a step",
+                         Bytes2(problem.memory[static_cast<size_t>(s.submesh.type)]), plan.stages.size(),
+                         plan.microbatches, inter::Name(plan.schedule), ToString(Seconds(plan.seconds)));
+    }
+  }
+  return Error{Code::kInvalidArgument, message, hint};
+}
+
+// Pairs of layers -> pairs of stages.
+std::vector<plan::PipelineStepEdge> StepEdges(const StageCosts& costs, const inter::FoundPlan& found) {
+  const auto stage_of = [&](int layer) {
+    for (size_t s = 0; s < found.stages.size(); ++s) {
+      if (found.stages[s].first <= layer && layer <= found.stages[s].last) return static_cast<int>(s);
+    }
+    ALPA_CHECK(false, "every layer is in a stage");
+    return -1;
+  };
+  std::map<std::tuple<int, int, int>, int64_t> bytes;
+  for (const plan::PipelineStepEdge& edge : costs.step_edges()) {
+    const int from = stage_of(edge.from), to = stage_of(edge.to);
+    if (from != to) bytes[{from, to, edge.round}] += edge.bytes.value;
+  }
+  std::vector<plan::PipelineStepEdge> edges;
+  for (const auto& [key, total] : bytes)
+    edges.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), Bytes(total)});
+  return edges;
+}
+
+}  // namespace
+
+inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::Cluster& cluster,
+                                       const frontend::Layering& layering, const StageCosts& costs,
+                                       const FindPipelineOptions& options) {
+  inter::SearchProblem problem;
+  problem.layers = layering.count;
+  problem.graph = ChainOf(layering.graph);
+  const std::vector<std::string> types = DeviceTypes(cluster);
+  for (const cluster::Host& host : cluster.hosts) {
+    const auto type = static_cast<int>(std::find(types.begin(), types.end(), host.device_type) - types.begin());
+    if (problem.hosts.empty() || problem.hosts.back().type != type) problem.hosts.push_back({type, {}});
+    problem.hosts.back().devices.push_back(static_cast<int>(host.devices));
+  }
+  for (const std::string& type : types) problem.memory.push_back(MemoryOf(cluster.device_types.at(type), options));
+  problem.microbatches =
+      options.microbatches.empty() ? LegalMicrobatches(loaded, options.per_microbatch) : options.microbatches;
+  problem.schedules = options.schedules;
+  if (problem.schedules.empty())
+    problem.schedules = {inter::Schedule::k1F1B, inter::Schedule::kGpipe, inter::Schedule::kInterleaved,
+                         inter::Schedule::kZbH1};
+  problem.costs = &costs;
+  return problem;
+}
+
+plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
+                             const inter::FoundPlan& found, const FindPipelineOptions& options) {
+  plan::PipelinePlan plan;
+  plan.model = loaded.step.module.name;
+  plan.model_fingerprint = ir::Fingerprint(loaded.step.module);
+  plan.cluster = cluster.name;
+  plan.microbatches = found.microbatches;
+  plan.per_microbatch = options.per_microbatch;
+  plan.schedule = inter::Name(found.schedule);
+  plan.update_rounds = costs.update_rounds();
+  plan.prediction.closed_form = Seconds(found.seconds);
+  plan.prediction.flops = loaded.analysis.total().dot_conv;
+  const std::vector<std::string> types = DeviceTypes(cluster);
+  const auto bytes = [](double b) { return Bytes(static_cast<int64_t>(b)); };
+  for (const inter::Stage& stage : found.stages) {
+    const inter::StageVariant& v = stage.variant;
+    plan::PipelineStage out;
+    out.first_layer = stage.first;
+    out.last_layer = stage.last;
+    out.chunk = stage.chunk;
+    out.recompute = ChoiceOf(v.id).recompute;
+    out.placement = {stage.first_host, stage.submesh.hosts, stage.first_device, stage.submesh.devices,
+                     types[static_cast<size_t>(stage.submesh.type)]};
+    out.layout.mesh = LogicalMesh(stage.submesh);
+    out.prediction = {Seconds(v.forward), Seconds(v.backward), Seconds(v.weight),  Seconds(v.per_step),
+                      bytes(v.state),     bytes(v.activation), bytes(v.workspace), bytes(v.memory(stage.in_flight)),
+                      stage.in_flight};
+    plan.layers = std::max(plan.layers, stage.last + 1);
+    plan.stages.push_back(std::move(out));
+  }
+  for (size_t s = 0; s < found.stages.size(); ++s) {
+    for (const int n : found.stages[s].next) {
+      const inter::Stage &from = found.stages[s], &to = found.stages[static_cast<size_t>(n)];
+      plan::PipelineEdge edge;
+      edge.from = static_cast<int>(s);
+      edge.to = n;
+      edge.activation = costs.ActivationBytes(from.last, to.first, found.microbatches);
+      edge.cotangent = costs.CotangentBytes(from.last, to.first, found.microbatches);
+      edge.forward_gather = costs.GatherTime(edge.activation, {to.submesh, to.variant.layout});
+      edge.backward_gather = costs.GatherTime(edge.cotangent, {from.submesh, from.variant.layout});
+      plan.edges.push_back(edge);
+    }
+  }
+  plan.step_edges = StepEdges(costs, found);
+  return plan;
+}
+
+Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
+                                   const FindPipelineOptions& options) {
+  ALPA_RETURN_IF_ERROR(CheckMicrobatches(loaded, options));
+  const auto report = [&](std::string_view phase, double share, double best) {
+    if (options.progress) options.progress(phase, share, best);
+  };
+  FoundPipeline out;
+  StopWatch watch;
+  report("layers", 0, kInfinity);
+  frontend::LayerOptions layer_options;
+  layer_options.count = options.layers;
+  layer_options.branches = options.branches;
+  ALPA_TRY(out.layering, frontend::FindLayers(loaded.step.module, loaded.analysis, layer_options));
+  out.times.layers = watch.Lap();
+
+  StageCostOptions cost_options;
+  cost_options.per_microbatch = options.per_microbatch;
+  cost_options.recompute = options.recompute;
+  cost_options.local_gather = options.local_gather;
+  cost_options.threads = options.threads;
+  cost_options.cancelled = options.cancelled;
+  cost_options.progress = [&](double share) { report("prices", share, kInfinity); };
+  ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, out.layering, cluster, cost_options));
+  out.layer_classes = costs->classes();
+  out.times.prices = watch.Lap();
+
+  const inter::SearchProblem problem = MakeSearchProblem(loaded, cluster, out.layering, *costs, options);
+  out.memory =
+      Bytes(static_cast<int64_t>(std::min(*std::max_element(problem.memory.begin(), problem.memory.end()), 9.0e18)));
+  inter::SearchOptions search;
+  search.top = options.top;
+  search.stages = options.stages;
+  search.tolerance = options.tolerance;
+  search.threads = options.threads;
+  search.cancelled = options.cancelled;
+  search.progress = [&](double share, double best) { report("search", share, best); };
+  inter::SearchResult result = inter::SearchStages(problem, search);
+  out.times.search = watch.Lap();
+  out.complete = result.complete;
+  out.states = result.states;
+  if (result.plans.empty()) return NothingFits(cluster, problem, search, result);
+
+  for (inter::FoundPlan& found : result.plans) {
+    ALPA_TRY(const SimulatedPlan simulated,
+             SimulatePlan(DraftPlan(loaded, cluster, *costs, found, options), cluster, {}));
+    out.ranked.push_back({std::move(found), Seconds(simulated.timeline.makespan)});
+  }
+  out.gap = out.ranked.front().found.seconds > 0 ? 1 - result.bound / out.ranked.front().found.seconds : 0;
+  std::stable_sort(out.ranked.begin(), out.ranked.end(),
+                   [](const RankedPlan& a, const RankedPlan& b) { return a.simulated < b.simulated; });
+  out.times.simulate = watch.Lap();
+
+  ExactOptions exact;
+  exact.memory = options.memory;
+  exact.unlimited_memory = options.unlimited_memory;
+  exact.threads = options.threads;
+  exact.gap = options.gap;
+  exact.time_limit = options.time_limit;
+  const double best = out.ranked.front().simulated.value;
+  exact.progress = [&](double share) { report("stages", share, best); };
+  std::optional<Error> error;
+  // A price can promise what memory over time does not hold; then the next best is taken.
+  for (size_t r = 0; r < out.ranked.size(); ++r) {
+    const inter::FoundPlan& found = out.ranked[r].found;
+    out.plan = DraftPlan(loaded, cluster, *costs, found, options);
+    if (options.exact) {
+      const Status solved = SolveStages(loaded, out.layering, cluster, found, exact, &out.plan);
+      if (!solved.ok()) {
+        if (!error) error = solved.error();
+        continue;
+      }
+    }
+    ALPA_TRY(out.simulated, SimulatePlan(out.plan, cluster, {}));
+    out.plan.prediction.step = Seconds(out.simulated.timeline.makespan);
+    out.plan.prediction.bound = Seconds(result.bound);
+    out.ranked.erase(out.ranked.begin(), out.ranked.begin() + static_cast<std::ptrdiff_t>(r));
+    out.times.exact = watch.Lap();
+    return out;
+  }
+  return *error;
+}
+
+}  // namespace alpa::driver

@@ -1,0 +1,84 @@
+// The inter-operator pass from beginning to end: layers, prices, search, simulation of the best, exact stages.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/base/units.h"
+#include "alpa/cluster/cluster.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/driver/simulate_plan.h"
+#include "alpa/driver/stage_costs.h"
+#include "alpa/frontend/layers.h"
+#include "alpa/inter/search.h"
+#include "alpa/intra/plan_step.h"
+#include "alpa/plan/pipeline_plan.h"
+
+namespace alpa::driver {
+
+struct FindPipelineOptions {
+  std::optional<Bytes> memory;             // per device, instead of what device types have
+  bool unlimited_memory = false;           // no limit at all
+  bool per_microbatch = false;             // as PlanOptions
+  std::vector<int64_t> microbatches;       // empty: all that the step can be cut into
+  std::vector<inter::Schedule> schedules;  // empty: all
+  int stages = 0;                          // 0: any number
+  int layers = 0;                          // 0: found out
+  int top = 8;                             // so many plans are simulated
+  double tolerance = 0.005;                // of the search
+  bool recompute = true;                   // as in StageCostOptions
+  bool local_gather = true;
+  bool branches = true;  // stages of parallel branches side by side
+  bool exact = true;     // solve the stages of the best plan exactly; else their layouts are left open
+  int threads = 0;
+  double gap = 0.005;      // of exact solves
+  Seconds time_limit{10};  // for each of them
+  std::function<void(std::string_view phase, double share, double best)>
+      progress;  // best: seconds of a step, infinity: none
+  std::function<bool()> cancelled;
+};
+
+// A plan that the search found, simulated.
+struct RankedPlan {
+  inter::FoundPlan found;
+  Seconds simulated;
+};
+
+struct PhaseTimes {
+  Seconds layers, prices, search, simulate, exact;
+  Seconds total() const { return layers + prices + search + simulate + exact; }
+};
+
+struct FoundPipeline {
+  plan::PipelinePlan plan;         // the best
+  SimulatedPlan simulated;         // of it
+  std::vector<RankedPlan> ranked;  // by simulated time; the first is the best
+  double gap = 0;                  // of the closed form of the best plan found to the bound of the search
+  bool complete = true;            // false: the search was stopped early
+  int64_t states = 0;              // of the search
+  frontend::Layering layering;
+  int layer_classes = 0;
+  Bytes memory;  // limit of the fullest device type
+  PhaseTimes times;
+};
+
+// kInvalidArgument: microbatches that the step cannot be cut into; nothing fits (says what is missing where, and what
+// would fit).
+Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
+                                   const FindPipelineOptions& options);
+
+// The search problem behind it; `costs` must outlive the result.
+inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::Cluster& cluster,
+                                       const frontend::Layering& layering, const StageCosts& costs,
+                                       const FindPipelineOptions& options);
+
+// A found plan as a value, with priced costs and without layouts (each has its mesh only).
+plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
+                             const inter::FoundPlan& found, const FindPipelineOptions& options);
+
+}  // namespace alpa::driver
