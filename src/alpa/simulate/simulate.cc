@@ -92,6 +92,8 @@ class Simulation {
       events_.pop();
       Happen(event);
     }
+    if (sent_twice_ >= 0)
+      return Error{Code::kInvalidInput, fmt::format("simulation: {} is sent twice", ToString(SendOf(sent_twice_))), ""};
     for (size_t mesh = 0; mesh < meshes_.size(); ++mesh) {
       const size_t next = meshes_[mesh].next;
       if (next == program_.meshes[mesh].size()) continue;
@@ -293,6 +295,10 @@ class Simulation {
   void Send(const Instruction& instruction, double now) {
     const int32_t message = MessageOf(instruction);
     const Route& route = routes_[RouteOf(message)];
+    if (messages_[static_cast<size_t>(message)].sent < kUnknown) {
+      sent_twice_ = message;
+      return;
+    }
     messages_[static_cast<size_t>(message)].sent = now;
     if (options_.events) {
       transfer_of_.resize(messages_.size(), -1);
@@ -390,6 +396,7 @@ class Simulation {
   std::vector<LinkUse> links_;
   std::vector<double> within_until_;  // by host, when its last transfer within ends
   double last_arrival_ = 0;
+  int32_t sent_twice_ = -1;  // a message
   Timeline timeline_;
 };
 
