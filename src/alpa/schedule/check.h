@@ -7,8 +7,12 @@
 
 namespace alpa::schedule {
 
+// Every operand is in range and every instruction stands on the mesh it belongs to. kInvalidInput: mesh, number and
+// text of the first one of which that does not hold. `pipeline` must pass Verify.
+Status VerifyOperands(const Program& program, const Pipeline& pipeline);
+
 // Executes the lists without computing anything and demands:
-//   every instruction stands on the mesh it belongs to, with operands in range, and is one that the schedule has;
+//   VerifyOperands, and every instruction is one that the schedule has;
 //   each stage forwards and backwards (both parts, if split) every microbatch once and updates once per round, in
 //   order, after all its backwards; every buffer is written once, read only between write and free, and freed once: no
 //   use after free, no double free, no leak; on each edge and direction, receives take the microbatches in the order in

@@ -79,12 +79,14 @@ inline bool SplitsBackward(Kind kind) { return kind == Kind::kZbH1; }
 inline bool HasBackward(Kind kind) { return kind != Kind::kInference; }
 
 // Everything that makes a pipeline executable by its schedule. kInvalidArgument names the stage or edge:
-//   numbers in range, edges forward and none twice, every mesh has a stage, bytes not negative;
-//   one stage per mesh (all but interleaved);
-//   interleaved: stage j is chunk j / meshes of mesh j % meshes, all meshes have equally many chunks, m is divisible by
-//   the meshes, each stage feeds the next one, activations and cotangents; inference: no update rounds, no edges per
-//   step.
+//   numbers in range, at most kMaxStageMicrobatches, edges forward and none twice, every mesh has a stage, bytes not
+//   negative; one stage per mesh (all but interleaved); interleaved: stage j is chunk j / meshes of mesh j % meshes,
+//   all meshes have equally many chunks, m is divisible by the meshes, each stage feeds the next one, activations and
+//   cotangents; inference: no update rounds, no edges per step.
 Status Verify(const Pipeline& pipeline);
+
+// Most stages times microbatches; the program then takes about 2 GB.
+inline constexpr int64_t kMaxStageMicrobatches = int64_t{1} << 24;
 
 // Per stage the number of stages on the longest path from it to a stage without outgoing edges, both included.
 std::vector<int32_t> StagesToEnd(const Pipeline& pipeline);
