@@ -9,6 +9,7 @@
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/run.h"
+#include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
 #include "alpa/driver/version.h"
 
@@ -21,6 +22,7 @@ using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::PlanOptions;
 using alpa::driver::RunOptions;
+using alpa::driver::SimulateOptions;
 using alpa::driver::SolveCommand;
 
 const CLI::Range kDeviceCount(int64_t{1}, alpa::driver::kMostDevices);
@@ -89,24 +91,41 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
 }
 
 void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
-  CLI::App* command = app.add_subcommand("plan", "find the best sharding of a step on a mesh, and say how good it is");
+  CLI::App* command =
+      app.add_subcommand("plan", "find the best way to run a step on a cluster or a mesh, and say how good it is");
   command->footer(
+      "With --mesh: one mesh, no pipeline. Without: stages on submeshes of the cluster.\n"
       "examples:\n"
+      "  alpa plan step.mlirbc --cluster p3.16xlarge:8 -o plan.json\n"
+      "  alpa plan step.mlirbc --cluster p3.16xlarge:2 --microbatches 64 --schedule 1f1b --stages 4\n"
       "  alpa plan step.mlirbc --mesh 2x4 -o plan.json\n"
       "  alpa plan step.mlirbc --cluster p3.16xlarge --mesh 2x4 --memory 12GiB\n"
       "  alpa plan step.mlirbc --mesh 8 --pin 'params.*wte=[x,]'");
   AddModel(command, &options->load);
   command->add_option("--cluster", options->cluster,
                       "name (see alpa clusters) or TOML file (default: local, this machine's virtual devices)");
-  command->add_option("--mesh", options->mesh, "logical mesh, e.g. 2x4 (default: hosts x devices of the cluster)");
+  command->add_option("--mesh", options->mesh, "plan for one logical mesh, e.g. 2x4, without stages");
   command->add_option("--memory", options->memory,
                       "limit per device, e.g. 16GiB, or none (default: what the device has)");
   command->add_option("--method", options->method, "restrict the plan to a method people use by hand, to compare with")
       ->check(CLI::IsMember({"auto", "data-parallel", "zero-2", "zero-3", "largest-dimension"}))
       ->capture_default_str();
-  command->add_option("--microbatches", options->microbatches, "the batch is run in so many pieces (costs and memory)")
+  command
+      ->add_option("--microbatches", options->microbatches,
+                   "the batch is run in so many pieces; auto: what is best (with --mesh: 1)")
+      ->type_name("auto|N")
+      ->capture_default_str();
+  command->add_option("--schedule", options->schedule, "in which order stages run microbatches")
+      ->check(CLI::IsMember({"auto", "gpipe", "1f1b", "interleaved", "zb-h1"}))
+      ->capture_default_str();
+  command->add_option("--stages", options->stages, "pipeline stages")->type_name("auto|N")->capture_default_str();
+  command->add_option("--layers", options->layers, "cut the model into so many layers to make stages of (0: found out)")
+      ->check(CLI::Range(0, 512));
+  command->add_option("--top", options->top, "so many plans are simulated and shown")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_flag("--no-recompute", options->no_recompute,
+                    "never compute a stage's forward pass again to save memory");
   command->add_flag("--per-microbatch", options->per_microbatch,
                     "also where that changes the step: batch statistics become those of a microbatch");
   command->add_option("--pin", options->pins, "PATTERN=SPEC: inputs or operations whose name matches lie like this");
@@ -122,6 +141,28 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_flag("--json", options->json, "the outcome as JSON");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   AddGate(command, &options->gate, stop_after);
+}
+
+void AddSimulate(CLI::App& app, SimulateOptions* options) {
+  CLI::App* command = app.add_subcommand("simulate", "execute a plan of several stages in simulated time");
+  command->footer(
+      "examples:\n"
+      "  alpa simulate plan.json --trace trace.json          # open the trace at ui.perfetto.dev\n"
+      "  alpa simulate plan.json --schedule gpipe            # the same stages by another schedule");
+  command->add_option("PLAN", options->plan, "plan file of alpa plan --cluster")->required();
+  command->add_option("--cluster", options->cluster, "name or TOML file (default: the plan's)");
+  command->add_option("--schedule", options->schedule, "instead of the plan's")
+      ->check(CLI::IsMember({"gpipe", "1f1b", "interleaved", "zb-h1"}));
+  command
+      ->add_option("--microbatches", options->microbatches,
+                   "so many of the size that the plan has (default: the plan's)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
+  command->add_option("--trace", options->trace, "write the timeline as Chrome trace events, for Perfetto");
+  command->add_option("--trace-microbatches", options->trace_microbatches, "write that many, and the last (0: all)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--instructions", options->instructions, "write the instruction list of each mesh");
+  command->add_flag("--json", options->json, "print JSON");
 }
 
 void AddDemo(CLI::App& app, DemoOptions* options) {
@@ -179,6 +220,7 @@ int main(int argc, char** argv) {
   InspectOptions inspect;
   RunOptions run;
   PlanOptions plan;
+  SimulateOptions simulate;
   DemoOptions demo;
   ClustersOptions clusters;
   SolveCommand solve;
@@ -186,6 +228,7 @@ int main(int argc, char** argv) {
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
+  AddSimulate(app, &simulate);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
   AddSolve(app, &solve);
@@ -198,6 +241,7 @@ int main(int argc, char** argv) {
     inspect.gate.stop_after = plan.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
+  if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
   if (app.got_subcommand("solve")) return Finish(alpa::driver::Solve(solve));

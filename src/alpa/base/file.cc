@@ -197,4 +197,8 @@ uint64_t Fnv1a(std::string_view bytes, uint64_t seed) {
   return h;
 }
 
+Error InFile(const std::filesystem::path& path, const Error& error) {
+  return {error.code, path.string() + ": " + error.message, error.hint};
+}
+
 }  // namespace alpa

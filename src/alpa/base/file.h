@@ -35,4 +35,7 @@ uint32_t Crc32(std::string_view bytes, uint32_t seed = 0);
 // 64-bit FNV-1a hash, for fingerprints (not for adversaries).
 uint64_t Fnv1a(std::string_view bytes, uint64_t seed = 0xcbf29ce484222325ULL);
 
+// `error` about what is in the file `path`: its name stands in front of the message.
+Error InFile(const std::filesystem::path& path, const Error& error);
+
 }  // namespace alpa

@@ -10,27 +10,13 @@
 #include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
+#include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/solve.h"
 #include "alpa/frontend/scale_batch.h"
 #include "alpa/report/plan_table.h"
 
 namespace alpa::driver {
 namespace {
-
-// The cluster's own mesh: hosts x devices per host, one axis where there is only one host.
-Result<cluster::Mesh> OwnMesh(const cluster::Cluster& cluster) {
-  const int64_t per_host = cluster.hosts.front().devices;
-  for (const cluster::Host& host : cluster.hosts) {
-    if (host.devices != per_host) {
-      return Error{
-          Code::kInvalidArgument,
-          fmt::format("the hosts of {} have different numbers of devices, so it has no mesh of its own", cluster.name),
-          "give one with --mesh"};
-    }
-  }
-  const auto hosts = static_cast<int64_t>(cluster.hosts.size());
-  return hosts == 1 ? cluster::MakeMesh({per_host}) : cluster::MakeMesh({hosts, per_host});
-}
 
 Result<std::optional<Bytes>> MemoryLimit(const PlanOptions& options, const cost::Model& model) {
   if (options.memory == "none") return std::optional<Bytes>();
@@ -103,20 +89,13 @@ Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbat
   return input;
 }
 
-Status Plan(const PlanOptions& options) {
-  // What can be wrong with the options is said before the model is read.
+namespace {
+
+Status PlanOnMesh(const PlanOptions& options, const LoadedStep& loaded, const cluster::Cluster& cluster,
+                  const cluster::Mesh& mesh, const Gate& gate) {
   const std::optional<intra::Method> method = intra::MethodFromName(options.method);
   ALPA_CHECK(method.has_value());
-  std::optional<cluster::Mesh> mesh;
-  if (!options.mesh.empty()) {
-    ALPA_TRY(mesh, ParseMesh(options.mesh));
-  }
-  ALPA_TRY(const cluster::Cluster cluster,
-           cluster::LoadCluster(options.cluster.empty() ? "local" : options.cluster, mesh ? mesh->size() : 1));
-  if (!mesh) {
-    ALPA_TRY(mesh, OwnMesh(cluster));
-  }
-  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster, *mesh));
+  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster, mesh));
   intra::PlanStepOptions plan_options;
   plan_options.method = *method;
   ALPA_TRY(plan_options.memory, MemoryLimit(options, model));
@@ -127,14 +106,10 @@ Status Plan(const PlanOptions& options) {
   plan_options.solve.time_limit = Seconds(options.time_limit);
   plan_options.solve.threads = options.threads;
   plan_options.solve.gap = options.gap;
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(CheckWritable(options.out));
-
-  ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
-  const Gate gate(options.gate);
-  ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));
-  if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return Ok();
+  ALPA_TRY(const FindPipelineOptions counts, ReadPipelineOptions(options));
+  const int64_t microbatches = counts.microbatches.empty() ? 1 : counts.microbatches[0];
   const ir::Module& module = loaded.step.module;
-  ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, options.microbatches, options.per_microbatch));
+  ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, microbatches, options.per_microbatch));
   const intra::StepToPlan step{input.module,     loaded.analysis.signature, input.work, ir::Fingerprint(module),
                                input.batch_dims, input.update_ops};
   const CatchInterrupt interrupt;
@@ -155,6 +130,65 @@ Status Plan(const PlanOptions& options) {
     std::printf("\nplan written to %s; run it with: alpa run MODEL --plan %s\n", options.out.c_str(),
                 options.out.c_str());
   return Ok();
+}
+
+// Options that only plans of one mesh have.
+Status CheckPipelineOptions(const PlanOptions& options) {
+  const auto only_with_mesh = [](const std::string& option) {
+    return Error{Code::kInvalidArgument, option + " needs --mesh: it is about plans of one mesh", "e.g. --mesh 2x4"};
+  };
+  if (options.method != "auto") return only_with_mesh("--method");
+  if (!options.pins.empty()) return only_with_mesh("--pin");
+  return Ok();
+}
+
+Status CheckMeshOptions(const PlanOptions& options) {
+  for (const auto& [option, set] :
+       {std::pair("--stages", options.stages != "auto"), std::pair("--schedule", options.schedule != "auto"),
+        std::pair("--layers", options.layers != 0)}) {
+    if (set)
+      return Error{Code::kInvalidArgument,
+                   fmt::format("{} does not go together with --mesh: one mesh has one stage", option),
+                   "leave one of them out"};
+  }
+  return Ok();
+}
+
+}  // namespace
+
+Status Plan(const PlanOptions& options) {
+  // What can be wrong with the options is said before the model is read.
+  std::optional<cluster::Mesh> mesh;
+  if (!options.mesh.empty()) {
+    ALPA_TRY(mesh, ParseMesh(options.mesh));
+  }
+  ALPA_TRY(const cluster::Cluster cluster,
+           cluster::LoadCluster(options.cluster.empty() ? "local" : options.cluster, mesh ? mesh->size() : 1));
+  ALPA_TRY(const FindPipelineOptions find, ReadPipelineOptions(options));
+  ALPA_RETURN_IF_ERROR(mesh ? CheckMeshOptions(options) : CheckPipelineOptions(options));
+  if (mesh) {
+    ALPA_TRY(const cost::Model model, cost::MakeModel(cluster, *mesh));
+    for (const std::string& text : options.pins) {
+      ALPA_TRY(const intra::Pin pin, intra::ParsePin(text));
+    }
+  }
+  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(CheckWritable(options.out));
+
+  ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
+  const Gate gate(options.gate);
+  ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));
+  if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return Ok();
+  if (mesh) return PlanOnMesh(options, loaded, cluster, *mesh, gate);
+  ALPA_TRY(const FoundPipeline found,
+           gate.Run<FoundPipeline>(
+               Phase::kPlan, [&] { return FindWithProgress(loaded, cluster, find, options.quiet); },
+               [&](const FoundPipeline& f) { return plan::Verify(f.plan); }, "json",
+               [](const FoundPipeline& f) { return Result<std::string>(plan::ToJson(f.plan)); }));
+  const plan::PipelineStage& first = found.plan.stages.front();
+  if (found.plan.stages.size() == 1 && found.plan.microbatches == 1 && first.placement.first_host == 0 &&
+      first.placement.first_device == 0)
+    return PlanOnMesh(options, loaded, cluster, first.layout.mesh, gate);
+  return ShowPipeline(loaded, cluster, found, options);
 }
 
 }  // namespace alpa::driver

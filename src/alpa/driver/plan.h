@@ -18,10 +18,15 @@ struct PlanOptions {
   LoadOptions load;
   GateOptions gate;
   std::string cluster;  // name or file; empty: local, with as many devices as the mesh
-  std::string mesh;     // "2x4"; empty: hosts x devices of the cluster
+  std::string mesh;     // "2x4": one mesh, no pipeline; empty: stages on submeshes of the cluster
   std::string memory;   // "16GiB" per device; empty: what the device type has; "none": no limit
   std::string method = "auto";
-  int64_t microbatches = 1;
+  std::string microbatches = "auto";  // or a number; auto on one mesh: 1
+  std::string schedule = "auto";      // or gpipe, 1f1b, interleaved, zb-h1
+  std::string stages = "auto";        // or a number
+  int layers = 0;                     // that the model is cut into for stages; 0: found out
+  int top = 8;                        // so many plans are simulated and shown
+  bool no_recompute = false;          // never compute forward again
   bool per_microbatch = false;    // also where the step is not separable: batch statistics are those of a microbatch
   std::vector<std::string> pins;  // PATTERN=SPEC
   double time_limit = 10;         // seconds for the solver
@@ -32,7 +37,8 @@ struct PlanOptions {
   bool quiet = false;  // no progress
 };
 
-// Plans and prints what was decided and why; writes the plan to `out`.
+// Plans and prints what was decided and why; writes the plan to `out`: of one mesh where that is asked for, or where
+// the search for stages comes to one stage and one microbatch; of several stages otherwise.
 Status Plan(const PlanOptions& options);
 
 // "2x4" -> a mesh. kInvalidArgument otherwise.
