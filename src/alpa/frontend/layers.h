@@ -1,4 +1,5 @@
-// Layers: consecutive parts of the model, forward and backward ops together. Pipeline stages are made of them (Alpa §5.2).
+// Layers: consecutive parts of the model, forward and backward ops together. Pipeline stages are made of them (Alpa
+// §5.2).
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,9 @@ struct LayerChain {
 
 // What one layer is made of.
 struct LayerContent {
-  Flops forward, backward;      // of the whole batch; recomputation in the export counts as backward
-  Bytes parameters;             // that the layer owns, without optimizer state
-  std::vector<int> from;        // layers whose forward values it reads (through skip connections also far ones)
+  Flops forward, backward;  // of the whole batch; recomputation in the export counts as backward
+  Bytes parameters;         // that the layer owns, without optimizer state
+  std::vector<int> from;    // layers whose forward values it reads (through skip connections also far ones)
 };
 
 struct Layering {
@@ -38,8 +39,8 @@ struct Layering {
   // Parameters of the module (ops of kind kParameter): state belongs to the layer that owns it (its update is there),
   // a batch input to the first layer that reads it.
   std::vector<int> layer_of_op;
-  // By OpId: a backward op of which no cotangent that leaves its layer depends: the weight-gradient part of the backward
-  // pass, which zero-bubble schedules delay.
+  // By OpId: a backward op of which no cotangent that leaves its layer depends: the weight-gradient part of the
+  // backward pass, which zero-bubble schedules delay.
   std::vector<char> weight_gradient;
   std::vector<LayerContent> layers;
 };
@@ -60,5 +61,9 @@ struct LayerOptions {
 // global norm of the gradients) is in the last layer.
 // kInvalidArgument: more layers wanted than the model can be cut into (says how many it can).
 Result<Layering> FindLayers(const ir::Module& module, const StepAnalysis& analysis, const LayerOptions& options);
+
+// Checks that every op has its layer, and that forward values flow only along the graph and backward values only
+// against it.
+Status Verify(const Layering& layering, const ir::Module& module, const StepAnalysis& analysis);
 
 }  // namespace alpa::frontend

@@ -19,12 +19,12 @@ enum class BorderKind : uint8_t {
   kActivation,  // forward values of other layers, once per microbatch
   kCotangent,   // backward values of other layers, once per microbatch
   kShared,      // a parameter that another layer owns: comes once per step
-  kSum,         // an accumulated gradient (or a part of one) or a scalar that updates of several layers share: once per step
+  kSum,  // an accumulated gradient (or a part of one) or a scalar that updates of several layers share: once per step
 };
 
 struct Segment {
-  ir::Module module;          // ops in the order of the step: forward, backward, update. Names are those of the step;
-                              // recomputed copies are called "NAME.again"
+  ir::Module module;            // ops in the order of the step: forward, backward, update. Names are those of the step;
+                                // recomputed copies are called "NAME.again"
   ir::StepSignature signature;  // borders are batch inputs and results
   std::vector<ir::OpId> op_origin;        // by OpId: the op of the step (for border inputs: the producer)
   std::vector<ir::ValueId> value_origin;  // by ValueId: the value of the step

@@ -148,6 +148,14 @@ Status Verify(const Module& module) {
   return Ok();
 }
 
+uint64_t Fingerprint(const Op& op) {
+  uint64_t h = Mix(Fnv1a(Name(op.kind)), Fnv1a(std::visit(AttributeText{}, op.attributes)));
+  // The text of a splat is its value as a double; 64-bit integers have more digits.
+  if (const auto* constant = std::get_if<ConstantAttr>(&op.attributes)) h = Mix(h, constant->hash);
+  for (const Module& region : op.regions) h = Mix(h, Fingerprint(region));
+  return h;
+}
+
 uint64_t Fingerprint(const Module& module) {
   std::vector<uint64_t> hash(module.values.size(), 0);
   for (size_t i = 0; i < module.inputs.size(); ++i) {
@@ -155,10 +163,7 @@ uint64_t Fingerprint(const Module& module) {
   }
   for (const Op& op : module.ops) {
     if (op.kind == OpKind::kParameter) continue;
-    uint64_t h = Mix(Fnv1a(Name(op.kind)), Fnv1a(std::visit(AttributeText{}, op.attributes)));
-    // The text of a splat is its value as a double; 64-bit integers have more digits.
-    if (const auto* constant = std::get_if<ConstantAttr>(&op.attributes)) h = Mix(h, constant->hash);
-    for (const Module& region : op.regions) h = Mix(h, Fingerprint(region));
+    uint64_t h = Fingerprint(op);
     for (const ValueId v : op.operands) h = Mix(h, hash[static_cast<size_t>(v)]);
     for (size_t r = 0; r < op.results.size(); ++r) {
       hash[static_cast<size_t>(op.results[r])] = Mix(Mix(h, r), Fnv1a(ToString(module.shape(op.results[r]))));

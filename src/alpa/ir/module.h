@@ -55,6 +55,9 @@ Status Verify(const Module& module);
 // independent ops, or locations. Equal for the pretty, generic and bytecode form of one model.
 uint64_t Fingerprint(const Module& module);
 
+// A hash of what one op does: kind, attributes and regions, not its operands.
+uint64_t Fingerprint(const Op& op);
+
 // What the combiner of a reduce, scatter, reduce-window, ... computes: the kind of its single binary op (kAdd,
 // kMaximum, kAnd, ...) over its two inputs, or kCustomCall when it is anything else. Requires a region.
 OpKind CombinerOf(const Op& op);
