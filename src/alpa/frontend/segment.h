@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "alpa/base/result.h"
@@ -21,6 +22,8 @@ enum class BorderKind : uint8_t {
   kShared,      // a parameter that another layer owns: comes once per step
   kSum,  // an accumulated gradient (or a part of one) or a scalar that updates of several layers share: once per step
 };
+
+std::string_view Name(BorderKind kind);  // "own", "activation", "cotangent", "shared", "sum"
 
 struct Segment {
   ir::Module module;            // ops in the order of the step: forward, backward, update. Names are those of the step;
