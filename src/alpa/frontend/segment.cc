@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -43,8 +44,8 @@ class Extractor {
   }
 
   Segment Run(bool recompute) {
-    ChooseOps();
     if (recompute) again_ = PlanRecomputation(step_, analysis_, layering_, first_, last_);
+    ChooseOps(recompute);
     AddStepInputs();
     AddBorderInputs();
     AddOps();
@@ -60,10 +61,10 @@ class Extractor {
   bool IsParameter(OpId op) const { return step_.op(op).kind == OpKind::kParameter; }
 
   // What the value is to a reader in another layer.
-  BorderKind KindFor(OpId reader, ValueId v) const {
+  BorderKind KindFor(OpPhase reader, ValueId v) const {
     const OpId producer = step_.value(v).producer;
     if (IsParameter(producer)) return BorderKind::kShared;
-    if (PhaseOf(reader) == OpPhase::kUpdate || PhaseOf(producer) == OpPhase::kUpdate) return BorderKind::kSum;
+    if (reader == OpPhase::kUpdate || PhaseOf(producer) == OpPhase::kUpdate) return BorderKind::kSum;
     return PhaseOf(producer) == OpPhase::kForward ? BorderKind::kActivation : BorderKind::kCotangent;
   }
 
@@ -84,8 +85,10 @@ class Extractor {
     return {v, BorderKind::kSum};
   }
 
-  // Ops of the layers and, for each free op they or their outputs need, the phase in which it is first needed.
-  void ChooseOps() {
+  // Ops of the layers and, for each op that is copied, the first phase in which they need it. With recomputation copies
+  // for the backward pass are made in front of each layer.
+  void ChooseOps(bool recompute) {
+    const std::vector<char> late = CopiesOfCotangents(step_, analysis_, layering_);
     for (size_t o = 0; o < step_.outputs.size(); ++o) {
       const OpId producer = step_.value(step_.outputs[o]).producer;
       if (LayerOf(producer) == -1 && IsInside(LayerOfOutput(o))) Need(producer, static_cast<int>(OpPhase::kUpdate));
@@ -95,21 +98,32 @@ class Extractor {
       if (IsParameter(id)) continue;
       if (IsInside(LayerOf(id))) phase_[i] = static_cast<int>(analysis_.phases[i]);
       if (phase_[i] == kNotHere) continue;
+      const bool has_again = recompute && phase_[i] == static_cast<int>(OpPhase::kBackward);
       for (const ValueId v : step_.ops[i].operands) {
         const OpId p = step_.value(v).producer;
-        if (LayerOf(p) == -1) Need(p, phase_[i]);
+        if (LayerOf(p) == -1 && (!has_again || late[static_cast<size_t>(p)])) Need(p, phase_[i]);
       }
     }
   }
   void Need(OpId op, int phase) { phase_[static_cast<size_t>(op)] = std::min(phase_[static_cast<size_t>(op)], phase); }
 
+  // Calls visit(op, phase) for every op that the segment has, copies included.
+  template <typename Visit>
+  void ForEachOp(Visit visit) const {
+    for (size_t i = 0; i < step_.ops.size(); ++i) {
+      if (phase_[i] != kNotHere) visit(step_.ops[i], static_cast<OpPhase>(phase_[i]));
+    }
+    for (const auto& [layer, ops] : again_) {
+      for (const OpId op : ops) visit(step_.op(op), OpPhase::kBackward);
+    }
+  }
+
   // The inputs of the step that the layers own or read.
   void AddStepInputs() {
     std::vector<char> read(step_.values.size(), 0);
-    for (size_t i = 0; i < step_.ops.size(); ++i) {
-      if (phase_[i] == kNotHere) continue;
-      for (const ValueId v : step_.ops[i].operands) read[static_cast<size_t>(v)] = 1;
-    }
+    ForEachOp([&](const ir::Op& op, OpPhase) {
+      for (const ValueId v : op.operands) read[static_cast<size_t>(v)] = 1;
+    });
     for (size_t o = 0; o < step_.outputs.size(); ++o) {
       if (IsInside(LayerOfOutput(o))) read[static_cast<size_t>(step_.outputs[o])] = 1;
     }
@@ -130,12 +144,11 @@ class Extractor {
   // What other layers computed.
   void AddBorderInputs() {
     std::set<Border> borders;
-    for (size_t i = 0; i < step_.ops.size(); ++i) {
-      if (!IsInside(layering_.layer_of_op[i])) continue;
-      for (const ValueId v : step_.ops[i].operands) {
-        if (ComesFromOutside(v)) borders.insert({v, KindFor(static_cast<OpId>(i), v)});
+    ForEachOp([&](const ir::Op& op, OpPhase phase) {
+      for (const ValueId v : op.operands) {
+        if (ComesFromOutside(v)) borders.insert({v, KindFor(phase, v)});
       }
-    }
+    });
     for (size_t o = 0; o < step_.outputs.size(); ++o) {
       const ValueId v = step_.outputs[o];
       if (IsInside(LayerOfOutput(o)) && ComesFromOutside(v)) borders.insert(BorderOfOutput(v));
@@ -190,23 +203,30 @@ class Extractor {
   void AddOps() {
     out_.module.name = step_.name;
     out_.module.locations = step_.locations;
-    std::vector<std::pair<std::pair<int, int>, OpId>> order;  // phase, layer
+    std::vector<std::tuple<int, int, OpId>> order;  // phase, place in it, op
+    std::vector<int> place(step_.ops.size(), -1);
     for (size_t i = 0; i < step_.ops.size(); ++i) {
       if (phase_[i] == kNotHere) continue;
       const int layer = layering_.layer_of_op[i];
-      int key = 0;  // updates of different layers may depend on each other either way
-      if (phase_[i] == static_cast<int>(OpPhase::kForward)) key = layer;
-      if (phase_[i] == static_cast<int>(OpPhase::kBackward)) key = layering_.count - layer;
-      if (layer == -1) key = -1;  // free ops come first in their phase
-      order.push_back({{phase_[i], key}, static_cast<OpId>(i)});
+      if (layer == -1) {  // behind what it copies
+        for (const ValueId v : step_.ops[i].operands) {
+          const auto p = static_cast<size_t>(step_.value(v).producer);
+          if (phase_[p] == phase_[i]) place[i] = std::max(place[i], place[p]);
+        }
+      } else if (phase_[i] != static_cast<int>(OpPhase::kUpdate)) {
+        place[i] = phase_[i] == static_cast<int>(OpPhase::kForward) ? layer : layering_.count - layer;
+      } else {
+        place[i] = 0;  // updates of different layers may depend on each other either way
+      }
+      order.emplace_back(phase_[i], place[i], static_cast<OpId>(i));
     }
     std::sort(order.begin(), order.end());
-    int layer_begun = layering_.count;
-    for (const auto& [key, id] : order) {
-      const auto phase = static_cast<OpPhase>(key.first);
-      if (phase == OpPhase::kBackward && key.second >= 0 && LayerOf(id) < layer_begun) {
-        layer_begun = LayerOf(id);
-        AddAgain(layer_begun);
+    layer_begun_ = layering_.count;
+    for (const auto& [phase_number, unused, id] : order) {
+      const auto phase = static_cast<OpPhase>(phase_number);
+      if (phase == OpPhase::kBackward && LayerOf(id) >= 0 && LayerOf(id) < layer_begun_) {
+        layer_begun_ = LayerOf(id);
+        AddAgain(layer_begun_);
       }
       AddOp(id, phase, /*again=*/false);
     }
@@ -224,6 +244,8 @@ class Extractor {
     const ir::Op& from = step_.op(id);
     ir::Op op = from;
     if (again) op.name += ".again";
+    // Ops that belong to no layer may be copied for several.
+    if (again && LayerOf(id) == -1) op.name += std::to_string(layer_begun_);
     op.operands.clear();
     op.results.clear();
     for (const ValueId v : from.operands) op.operands.push_back(Find(v, phase));
@@ -299,11 +321,13 @@ class Extractor {
              analysis_.signature.inputs[static_cast<size_t>(input_of_[static_cast<size_t>(v)])].role !=
                  ir::InputRole::kBatch;
     };
+    const std::vector<char> readers = PhasesOfReadersOutside();
     for (size_t i = 0; i < step_.ops.size(); ++i) {
-      const int layer = layering_.layer_of_op[i];
-      if (layer == -1 || IsInside(layer)) continue;
-      for (const ValueId v : step_.ops[i].operands) {
-        if (comes_from_here(v)) borders.insert({v, KindFor(static_cast<OpId>(i), v)});
+      for (const OpPhase phase : {OpPhase::kForward, OpPhase::kBackward, OpPhase::kUpdate}) {
+        if ((readers[i] >> static_cast<int>(phase) & 1) == 0) continue;
+        for (const ValueId v : step_.ops[i].operands) {
+          if (comes_from_here(v)) borders.insert({v, KindFor(phase, v)});
+        }
       }
     }
     for (size_t o = 0; o < step_.outputs.size(); ++o) {
@@ -312,6 +336,24 @@ class Extractor {
     }
     return borders;
   }
+  // By OpId of the step: bits of the phases in which other layers execute the op, as their own or as a copy.
+  std::vector<char> PhasesOfReadersOutside() const {
+    std::vector<char> out(step_.ops.size(), 0);
+    auto add = [&](OpId op, int bits) {
+      if (LayerOf(op) == -1) out[static_cast<size_t>(op)] = static_cast<char>(out[static_cast<size_t>(op)] | bits);
+    };
+    for (size_t o = 0; o < step_.outputs.size(); ++o) {
+      if (!IsInside(LayerOfOutput(o)))
+        add(step_.value(step_.outputs[o]).producer, 1 << static_cast<int>(OpPhase::kUpdate));
+    }
+    for (size_t i = step_.ops.size(); i-- > 0;) {
+      const int layer = layering_.layer_of_op[i];
+      if (layer >= 0 && !IsInside(layer)) out[i] = static_cast<char>(1 << static_cast<int>(analysis_.phases[i]));
+      for (const ValueId v : step_.ops[i].operands) add(step_.value(v).producer, out[i]);
+    }
+    return out;
+  }
+
   // As in the layering; a copy is part of it when nothing else reads what it gives.
   std::vector<char> WeightGradients() const {
     const ir::Module& module = out_.module;
@@ -340,6 +382,7 @@ class Extractor {
   std::vector<ValueId> here_;                        // by ValueId of the step: the value in the segment, -1: none
   std::vector<ValueId> sum_here_;                    // the same for sums from other layers
   std::unordered_map<ValueId, ValueId> again_here_;  // the same for copies in front of the backward ops of one layer
+  int layer_begun_ = 0;                              // whose backward ops are being added
   std::map<int, std::vector<OpId>> again_;           // by layer: forward ops to copy, in order
 };
 
