@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -11,33 +12,197 @@
 
 #include "alpa/base/file.h"
 #include "alpa/frontend/layers.h"
+#include "alpa/frontend/segment.h"
 #include "alpa/xla/engine_test_support.h"
 
 namespace alpa::frontend {
 namespace {
 
+using ir::OpId;
+using ir::ValueId;
 using xla::Get;
 
-// Every op in one layer, and values flow only forwards (or backwards, in the backward pass).
+struct Model {
+  std::string name;
+  ir::Module module;
+  StepAnalysis analysis;
+};
+
+Model Load(const std::string& name) {
+  const auto bytes = Get(ReadFile(std::string(ALPA_SOURCE_DIR "/tests/models/") + name + ".mlirbc"));
+  AnalyzeOptions options;
+  if (name == "ambiguous") options.roles.batch_args = std::vector<int>{1, 2};
+  Model model{name, Get(xla::TheEngine().Import(bytes, {.source = name})).module, {}};
+  model.analysis = Get(AnalyzeStep(model.module, options));
+  return model;
+}
+
+const std::vector<Model>& Models() {
+  static const auto* const models = [] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(ALPA_SOURCE_DIR "/tests/models")) {
+      if (entry.path().extension() == ".mlirbc") names.push_back(entry.path().stem());
+    }
+    std::sort(names.begin(), names.end());
+    auto* out = new std::vector<Model>;
+    for (const std::string& name : names) out->push_back(Load(name));
+    return out;
+  }();
+  return *models;
+}
+
+// The layerings of a model with 0 (found out), 1, 2, 3, 4, 8 layers, as far as it has so many.
+std::vector<Layering> LayeringsOf(const Model& model) {
+  std::vector<Layering> out;
+  for (const int count : {0, 1, 2, 3, 4, 8}) {
+    auto layering = FindLayers(model.module, model.analysis, {.count = count});
+    if (!layering.ok()) {
+      EXPECT_EQ(layering.error().code, Code::kInvalidArgument);
+      continue;
+    }
+    if (count > 0) EXPECT_EQ(layering->count, count);
+    out.push_back(*std::move(layering));
+  }
+  return out;
+}
+
 TEST(Layers, HoldForEveryModelAndCount) {
-  int layerings = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(ALPA_SOURCE_DIR "/tests/models")) {
-    if (entry.path().extension() != ".mlirbc") continue;
-    const auto step = Get(xla::TheEngine().Import(Get(ReadFile(entry.path())), {.source = entry.path().filename()}));
-    const auto analysis = AnalyzeStep(step.module, {});
-    if (!analysis.ok()) continue;
-    for (const int count : {0, 1, 2, 3, 4, 8}) {
-      for (const bool branches : {true, false}) {
-        const auto layering = FindLayers(step.module, *analysis, {.count = count, .branches = branches});
-        if (!layering.ok()) continue;
-        ++layerings;
-        const Status valid = Verify(*layering, step.module, *analysis);
-        EXPECT_TRUE(valid.ok()) << entry.path().stem() << ", " << count << ": " << valid.error().message;
-        if (count > 0) EXPECT_EQ(layering->count, count);
+  size_t layerings = 0;
+  for (const Model& model : Models()) {
+    for (const Layering& layering : LayeringsOf(model)) {
+      ++layerings;
+      const Status valid = Verify(layering, model.module, model.analysis);
+      EXPECT_TRUE(valid.ok()) << model.name << ", " << layering.count << ": " << valid.error().message;
+      double forward = 0;
+      double backward = 0;
+      for (const LayerContent& layer : layering.layers) {
+        forward += layer.forward.value;
+        backward += layer.backward.value;
+        EXPECT_GT(layer.forward.value, 0) << model.name;
+      }
+      std::array<double, 3> free = {};  // by phase; free ops belong to no layer
+      for (size_t i = 0; i < model.module.ops.size(); ++i) {
+        if (layering.layer_of_op[i] != -1) continue;
+        free[static_cast<size_t>(model.analysis.phases[i])] += model.analysis.flops[i].total().value;
+      }
+      EXPECT_NEAR(forward + free[0], model.analysis.total(OpPhase::kForward).total().value, 1e-6 * forward);
+      EXPECT_NEAR(backward + free[1], model.analysis.total(OpPhase::kBackward).total().value, 1e-6 * forward);
+    }
+  }
+  EXPECT_GT(layerings, 200U);
+}
+
+bool IsFreeOrInput(const Model& model, const Layering& layering, OpId op) {
+  return layering.layer_of_op[static_cast<size_t>(op)] == -1 || model.module.op(op).kind == ir::OpKind::kParameter;
+}
+
+// The segments of the layers together are the step: every op once, every value that enters leaves another one.
+void CheckTogether(const Model& model, const Layering& layering, const std::vector<Segment>& segments) {
+  std::map<OpId, int> times;
+  std::set<std::pair<ValueId, BorderKind>> given;
+  std::vector<int> own_outputs(1, 0);
+  for (const Segment& s : segments) {
+    for (const OpId origin : s.op_origin) {
+      if (!IsFreeOrInput(model, layering, origin)) ++times[origin];
+    }
+    for (size_t i = 0; i < s.module.inputs.size(); ++i) {
+      const OpId producer = s.module.value(s.module.inputs[i]).producer;
+      const OpId origin = s.op_origin[static_cast<size_t>(producer)];
+      if (!IsFreeOrInput(model, layering, origin)) --times[origin];  // the input that stands for it is no copy
+    }
+    for (size_t o = 0; o < s.module.outputs.size(); ++o) {
+      given.insert({s.value_origin[static_cast<size_t>(s.module.outputs[o])], s.output_kinds[o]});
+      own_outputs[0] += s.output_kinds[o] == BorderKind::kOwn;
+    }
+  }
+  for (size_t i = 0; i < model.module.ops.size(); ++i) {
+    const auto id = static_cast<OpId>(i);
+    if (IsFreeOrInput(model, layering, id)) continue;
+    EXPECT_EQ(times[id], 1) << model.name << ": " << Describe(model.module, model.module.op(id));
+  }
+  EXPECT_EQ(own_outputs[0], static_cast<int>(model.module.outputs.size())) << model.name;
+  for (const Segment& s : segments) {
+    for (size_t i = 0; i < s.module.inputs.size(); ++i) {
+      if (s.input_kinds[i] == BorderKind::kOwn) {
+        EXPECT_EQ(s.input_layers[i], -1);
+        continue;
+      }
+      EXPECT_GE(s.input_layers[i], 0);
+      EXPECT_TRUE(given.contains({s.value_origin[static_cast<size_t>(s.module.inputs[i])], s.input_kinds[i]}))
+          << model.name << ": nothing gives " << s.module.input_names[i] << " as " << Name(s.input_kinds[i]);
+    }
+  }
+}
+
+void CheckValid(const Model& model, const Segment& segment) {
+  const Status valid = ir::Verify(segment.module);
+  ASSERT_TRUE(valid.ok()) << model.name << ": " << valid.error().message;
+  const Status fits = ir::Verify(segment.signature, segment.module);
+  ASSERT_TRUE(fits.ok()) << model.name << ": " << fits.error().message;
+  ASSERT_EQ(segment.op_origin.size(), segment.module.ops.size());
+  ASSERT_EQ(segment.value_origin.size(), segment.module.values.size());
+  ASSERT_EQ(segment.phases.size(), segment.module.ops.size());
+  ASSERT_EQ(segment.weight_gradient.size(), segment.module.ops.size());
+  ASSERT_EQ(segment.input_kinds.size(), segment.module.inputs.size());
+  ASSERT_EQ(segment.output_kinds.size(), segment.module.outputs.size());
+  ASSERT_EQ(segment.input_layers.size(), segment.module.inputs.size());
+  EXPECT_TRUE(std::is_sorted(segment.phases.begin() + static_cast<std::ptrdiff_t>(segment.module.inputs.size()),
+                             segment.phases.end()))
+      << "forward, backward, update";
+}
+
+// With recomputation, backward ops read no value that a forward op of their own layer computed.
+void CheckRecomputation(const Model& model, const Layering& layering, const Segment& segment) {
+  auto layer = [&](OpId op) {
+    return layering.layer_of_op[static_cast<size_t>(segment.op_origin[static_cast<size_t>(op)])];
+  };
+  for (size_t i = 0; i < segment.module.ops.size(); ++i) {
+    if (segment.phases[i] != OpPhase::kBackward) continue;
+    for (const ValueId v : segment.module.ops[i].operands) {
+      const OpId p = segment.module.value(v).producer;
+      const ir::Op& producer = segment.module.op(p);
+      if (producer.kind == ir::OpKind::kParameter || producer.kind == ir::OpKind::kRng || layer(p) == -1) continue;
+      EXPECT_FALSE(segment.phases[static_cast<size_t>(p)] == OpPhase::kForward &&
+                   layer(p) == layer(static_cast<OpId>(i)))
+          << model.name << ": " << Describe(segment.module, segment.module.ops[i]) << " reads " << producer.name;
+    }
+  }
+}
+
+TEST(Segments, OfOneLayerEachAreTheStepTogether) {
+  for (const Model& model : Models()) {
+    for (const Layering& layering : LayeringsOf(model)) {
+      std::vector<Segment> segments;
+      for (int layer = 0; layer < layering.count; ++layer) {
+        segments.push_back(ExtractSegment(model.module, model.analysis, layering, layer, layer, false));
+      }
+      CheckTogether(model, layering, segments);
+    }
+  }
+}
+
+TEST(Segments, OfEveryRangeAreValid) {
+  for (const Model& model : Models()) {
+    const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+    for (int first = 0; first < layering.count; ++first) {
+      for (int last = first; last < std::min(layering.count, first + 6); ++last) {
+        CheckValid(model, ExtractSegment(model.module, model.analysis, layering, first, last, false));
+        const Segment again = ExtractSegment(model.module, model.analysis, layering, first, last, true);
+        CheckValid(model, again);
+        CheckRecomputation(model, layering, again);
       }
     }
   }
-  EXPECT_GT(layerings, 300);
+}
+
+TEST(Segments, OfAllLayersIsTheStep) {
+  for (const Model& model : Models()) {
+    for (const Layering& layering : LayeringsOf(model)) {
+      const Segment all = ExtractSegment(model.module, model.analysis, layering, 0, layering.count - 1, false);
+      EXPECT_EQ(ir::Fingerprint(all.module), ir::Fingerprint(model.module)) << model.name << ", " << layering.count;
+      EXPECT_EQ(all.signature, model.analysis.signature) << model.name;
+    }
+  }
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ namespace {
 using ir::OpId;
 using ir::ValueId;
 
+bool MaySpread(const ir::Op& op) { return op.kind == ir::OpKind::kBroadcast; }
+
 std::vector<LayerContent> ContentsOf(const ir::Module& module, const StepAnalysis& analysis, const Layering& layering) {
   std::vector<LayerContent> out(static_cast<size_t>(layering.count));
   for (size_t i = 0; i < module.ops.size(); ++i) {
@@ -42,6 +44,20 @@ std::vector<LayerContent> ContentsOf(const ir::Module& module, const StepAnalysi
   return out;
 }
 
+// Spreading a value over an array costs less than sending the array: ops that do so and that other layers read are
+// copied like free ones (a mask for all heads, a scalar that every parameter's update divides by).
+void CopySpreads(const ir::Module& module, std::vector<int>& layers) {
+  std::vector<char> elsewhere(module.ops.size(), 0);  // another layer reads a result, maybe through copies
+  for (size_t i = module.ops.size(); i-- > 0;) {
+    const ir::Op& op = module.ops[i];
+    if (elsewhere[i] && MaySpread(op) && layers[i] >= 0) layers[i] = -1;
+    for (const ValueId v : op.operands) {
+      const auto p = static_cast<size_t>(module.value(v).producer);
+      if (layers[i] == -1 || layers[i] != layers[p]) elsewhere[p] = 1;
+    }
+  }
+}
+
 Result<Layering> Place(const ir::Module& module, const StepAnalysis& analysis, const ForwardGraph& graph,
                        const LayerOptions& options) {
   ALPA_TRY(ForwardLayers forward, CutForward(module, graph, options));
@@ -49,8 +65,16 @@ Result<Layering> Place(const ir::Module& module, const StepAnalysis& analysis, c
   out.count = forward.count;
   out.graph = std::move(forward.graph);
   out.layer_of_op = std::move(forward.layer_of_op);
-  PlaceBackward(module, analysis, graph.free, LayerOrder(out.graph, out.count), out.layer_of_op);
+  const LayerOrder order(out.graph, out.count);
+  PlaceBackward(module, analysis, graph.free, order, out.layer_of_op);
   PlaceUpdate(module, analysis, graph.free, out.count, out.layer_of_op);
+  MoveToReaders(module, analysis, order, out.layer_of_op);
+  for (size_t i = 0; i < module.ops.size(); ++i) {
+    const bool input = module.ops[i].kind == ir::OpKind::kParameter;
+    if (input || analysis.phases[i] == OpPhase::kUpdate) out.layer_of_op[i] = -1;
+  }
+  PlaceUpdate(module, analysis, graph.free, out.count, out.layer_of_op);
+  CopySpreads(module, out.layer_of_op);
   out.weight_gradient = FindWeightGradients(module, analysis, out.layer_of_op);
   out.layers = ContentsOf(module, analysis, out);
   return out;
@@ -82,7 +106,8 @@ Status Verify(const Layering& layering, const ir::Module& module, const StepAnal
   for (size_t i = 0; i < module.ops.size(); ++i) {
     const ir::Op& op = module.ops[i];
     const int layer = layering.layer_of_op[i];
-    if (layer < -1 || layer >= layering.count || (layer == -1) != (free[i] != 0)) {
+    if (layer < -1 || layer >= layering.count || (layer != -1 && free[i]) ||
+        (layer == -1 && !free[i] && !MaySpread(op))) {
       return broken(fmt::format("{} is in layer {}", Describe(module, op), layer));
     }
     if (layer == -1) continue;

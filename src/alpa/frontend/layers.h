@@ -34,8 +34,9 @@ struct LayerContent {
 struct Layering {
   int count = 0;
   LayerChain graph;
-  // By OpId: the layer an op belongs to. -1: belongs to none since it costs nothing and depends on neither batch nor
-  // state (constants, iotas, and what is computed from those alone): every layer that reads it has its own copy.
+  // By OpId: the layer an op belongs to. -1: belongs to none since it costs nothing, every layer that reads it has its
+  // own copy: what depends on neither batch nor state (constants, iotas, and what is computed from those alone), and
+  // broadcasts that other layers read (which then read what is spread).
   // Parameters of the module (ops of kind kParameter): state belongs to the layer that owns it (its update is there),
   // a batch input to the first layer that reads it.
   std::vector<int> layer_of_op;

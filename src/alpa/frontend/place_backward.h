@@ -23,6 +23,11 @@ std::vector<ir::OpId> FindRecomputed(const ir::Module& module, const StepAnalysi
 void PlaceBackward(const ir::Module& module, const StepAnalysis& analysis, const std::vector<char>& free,
                    const LayerOrder& order, std::vector<int>& layer_of_op);
 
+// Moves backward ops that read cotangents alone (a reshape, a spread, the sum that is a bias's gradient) to an earlier
+// layer that reads what they give, where fewer bytes cross borders then. On entry everything has its layer.
+void MoveToReaders(const ir::Module& module, const StepAnalysis& analysis, const LayerOrder& order,
+                   std::vector<int>& layer_of_op);
+
 // By OpId: backward ops that no value depends on which another layer's backward ops read.
 std::vector<char> FindWeightGradients(const ir::Module& module, const StepAnalysis& analysis,
                                       const std::vector<int>& layer_of_op);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "alpa/base/result.h"
@@ -22,9 +23,12 @@ enum class BorderKind : uint8_t {
   kSum,  // an accumulated gradient (or a part of one) or a scalar that updates of several layers share: once per step
 };
 
+std::string_view Name(BorderKind kind);  // "own", "activation", "cotangent", "shared", "sum"
+
 struct Segment {
   ir::Module module;            // ops in the order of the step: forward, backward, update. Names are those of the step;
-                                // recomputed copies are called "NAME.again"
+                                // recomputed copies are called "NAME.again", those of ops without a layer
+                                // "NAME.again" and the number of the layer they are for
   ir::StepSignature signature;  // borders are batch inputs and results
   std::vector<ir::OpId> op_origin;        // by OpId: the op of the step (for border inputs: the producer)
   std::vector<ir::ValueId> value_origin;  // by ValueId: the value of the step
