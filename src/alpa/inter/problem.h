@@ -1,5 +1,5 @@
-// What the stage search is asked: layers, devices, and what stages made of them cost. Pure numbers, so that the search can
-// be tested with made-up tables.
+// What the stage search is asked: layers, devices, and what stages made of them cost. Pure numbers, so that the search
+// can be tested with made-up tables.
 #pragma once
 
 #include <cstdint>
@@ -38,15 +38,15 @@ struct Submesh {
 // One way to execute a stage on a submesh: logical mesh shape, layouts, recomputation. Numbers are for one number of
 // microbatches. Bytes are per device (of the fullest one).
 struct StageVariant {
-  double forward = 0;          // seconds per microbatch
-  double backward = 0;         // seconds per microbatch, recomputation and weight gradients included
-  double weight = 0;           // the part of `backward` that zero-bubble schedules may delay
-  double per_step = 0;         // seconds per step: gradient synchronization and update
-  double state = 0;            // bytes: parameters, optimizer state, accumulated gradients
-  double activation = 0;       // bytes kept for each microbatch in flight
-  double workspace = 0;        // bytes needed while a microbatch runs, beyond those
-  int layout = 0;              // how values on its borders lie, as StageCosts::Transfer knows it
-  int id = 0;                  // for the caller, to find out what this was
+  double forward = 0;     // seconds per microbatch
+  double backward = 0;    // seconds per microbatch, recomputation and weight gradients included
+  double weight = 0;      // the part of `backward` that zero-bubble schedules may delay
+  double per_step = 0;    // seconds per step: gradient synchronization and update
+  double state = 0;       // bytes: parameters, optimizer state, accumulated gradients
+  double activation = 0;  // bytes kept for each microbatch in flight
+  double workspace = 0;   // bytes needed while a microbatch runs, beyond those
+  int layout = 0;         // how values on its borders lie, as StageCosts::Transfer knows it
+  int id = 0;             // for the caller, to find out what this was
 
   double time() const { return forward + backward; }
   // Bytes per device with `in_flight` microbatches.
@@ -64,7 +64,7 @@ class StageCosts {
  public:
   virtual ~StageCosts() = default;
   // The ways to execute layers first .. last as one stage with `microbatches` of them in a step, none dominated by
-  // another in all its numbers. Empty: it cannot be done there. Thread-safe.
+  // another in all its numbers. Empty: it cannot be done there. The same whenever it is asked. Thread-safe.
   virtual std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh,
                                              int64_t microbatches) const = 0;
   // Seconds for the activations (forward) and cotangents (backward) of one microbatch between a stage that ends with

@@ -1,5 +1,5 @@
-// The stage search (Alpa §5.1 without its limits): which layers run on which devices, in how many microbatches, by which
-// schedule.
+// The stage search (Alpa §5.1 without its limits): which layers run on which devices, in how many microbatches, by
+// which schedule.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace alpa::inter {
 
 // One stage. `chunk` > 0 only in interleaved schedules, where several stages share one submesh.
 struct Stage {
-  int first = 0, last = 0;    // layers
+  int first = 0, last = 0;  // layers
   Submesh submesh;
   int first_host = 0, first_device = 0;  // where the submesh lies: host of the cluster, device within the host
   int chunk = 0;
-  int64_t in_flight = 1;      // microbatches whose activations it holds at most
+  int64_t in_flight = 1;  // microbatches whose activations it holds at most
   StageVariant variant;
-  std::vector<int> next;      // stages that read from it
+  std::vector<int> next;  // stages that read from it
 };
 
 struct FoundPlan {
@@ -33,38 +33,44 @@ struct FoundPlan {
 };
 
 struct SearchOptions {
-  int top = 8;                     // so many plans, the best ones that differ
-  int stages = 0;                  // 0: any number
+  int top = 8;     // so many plans, the best ones that differ
+  int stages = 0;  // so many entries in FoundPlan::stages; 0: any number
   // Relative error allowed for the sake of speed: the best plan found costs at most (1 + this) times the best there is.
   double tolerance = 0;
-  int threads = 0;                 // 0: one per core
-  std::function<bool()> cancelled;               // then the best so far is the answer
-  std::function<void(double done, double best)> progress;  // share of the work, seconds of the best plan (infinity: none)
+  int threads = 0;                  // 0: one per core
+  std::function<bool()> cancelled;  // then the best so far is the answer
+  std::function<void(double done, double best)>
+      progress;  // share of the work, seconds of the best plan (infinity: none)
 };
 
 // Why nothing fits, from the least memory that any stage could do with.
 struct Shortage {
-  int first = 0, last = 0;         // layers of the stage that needs most
+  int first = 0, last = 0;  // layers of the stage that needs most
   Submesh submesh;
   int64_t microbatches = 1;
   double needed = 0, available = 0;  // bytes per device
 };
 
 struct SearchResult {
-  std::vector<FoundPlan> plans;  // best first; empty when nothing fits
-  double bound = 0;              // no plan of this space costs less
-  bool complete = true;          // false: stopped early (the bound is then that of what was searched)
+  std::vector<FoundPlan>
+      plans;             // best first; empty when nothing fits. No two agree in microbatches, schedule and stages
+  double bound = 0;      // no plan of this space costs less
+  bool complete = true;  // false: stopped early (the bound is then that of what was searched)
   std::optional<Shortage> shortage;
-  int64_t states = 0;            // of the dynamic programs, for curiosity
+  int64_t states = 0;  // of the dynamic programs, for curiosity
   Seconds elapsed;
 };
 
-// The best plans over all of: number of microbatches, stages (ranges of layers; branches may run on devices of their own),
-// submeshes (all the devices of whole hosts, or part of one host), device types, variants, schedule.
+// The best plans over all of: number of microbatches, stages (ranges of layers; branches may run on devices of their
+// own), submeshes (all the devices of whole hosts, or part of one host), device types, variants, schedule.
 SearchResult SearchStages(const SearchProblem& problem, const SearchOptions& options);
 
 // The closed form by which the search compares plans; also for plans that others made (stages' submeshes, variants and
 // order given). Infinity when a stage does not fit in its memory. Sets in_flight of each stage.
 double EvaluatePlan(const SearchProblem& problem, FoundPlan* plan);
+
+// Sets `next` of each stage from the layers that the stages have; every layer has to be in one stage, and every stage
+// has to be a range of items of one chain.
+void LinkStages(const SearchProblem& problem, FoundPlan* plan);
 
 }  // namespace alpa::inter

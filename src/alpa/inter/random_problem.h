@@ -1,0 +1,271 @@
+// Small random problems for the tests, and the search that tries everything.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "alpa/inter/problem.h"
+#include "alpa/inter/search.h"
+
+namespace alpa::inter::testing {
+
+// A small generator: the tests make one for each question.
+class Draw {
+ public:
+  explicit Draw(uint64_t seed) : state_(seed) {}
+  int64_t Below(int64_t n) {
+    state_ += 0x9e3779b97f4a7c15ULL;
+    uint64_t z = (state_ ^ (state_ >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return static_cast<int64_t>((z ^ (z >> 31)) % static_cast<uint64_t>(n));
+  }
+
+ private:
+  uint64_t state_;
+};
+
+// Whole numbers drawn from what is asked, so that sums are exact and the same question has the same answer.
+class RandomCosts : public StageCosts {
+ public:
+  struct Options {
+    int variants = 3;  // at most
+    int layouts = 2;
+    int memory = 40;   // largest parts of what variants need; the devices have 60
+    int transfer = 6;  // largest, each way
+    int missing_percent = 10;
+  };
+  RandomCosts(uint64_t seed, const Options& options) : seed_(seed), options_(options) {}
+
+  std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh, int64_t m) const override {
+    Draw random(
+        Mix({1, static_cast<uint64_t>(first), static_cast<uint64_t>(last), static_cast<uint64_t>(submesh.hosts),
+             static_cast<uint64_t>(submesh.devices), static_cast<uint64_t>(submesh.type), static_cast<uint64_t>(m)}));
+    const auto below = [&](int64_t n) { return random.Below(n); };
+    std::vector<StageVariant> variants;
+    if (below(100) < options_.missing_percent) return variants;
+    for (int64_t v = below(options_.variants); v >= 0; --v) {
+      StageVariant variant;
+      const int64_t work = (last - first + 1) * 24 / m / submesh.size() + 1;
+      variant.forward = static_cast<double>(work + below(work + 3));
+      variant.weight = static_cast<double>(below(work + 1));
+      variant.backward = variant.weight + static_cast<double>(work + below(work + 3));
+      variant.per_step = static_cast<double>(m * below(4));
+      variant.state = static_cast<double>((last - first + 1) * below(options_.memory) / submesh.size() / 2);
+      variant.activation = static_cast<double>(below(options_.memory) / 2);
+      variant.workspace = static_cast<double>(below(options_.memory) / 4);
+      variant.layout = 10 + static_cast<int>(below(options_.layouts));
+      variant.id = static_cast<int>(v);
+      variants.push_back(variant);
+    }
+    return variants;
+  }
+
+  Transfer TransferTime(int last, int next_first, const TransferEnd& from, const TransferEnd& to, bool same_host,
+                        int64_t m) const override {
+    Draw random(Mix({2, static_cast<uint64_t>(last), static_cast<uint64_t>(next_first),
+                     static_cast<uint64_t>(from.submesh.size()), static_cast<uint64_t>(from.layout),
+                     static_cast<uint64_t>(to.submesh.size()), static_cast<uint64_t>(to.layout),
+                     static_cast<uint64_t>(from.submesh.type * 2 + to.submesh.type), static_cast<uint64_t>(same_host),
+                     static_cast<uint64_t>(m)}));
+    const auto forward = static_cast<double>(random.Below(options_.transfer + 1));
+    const auto backward = static_cast<double>(random.Below(options_.transfer + 1));
+    return {forward, backward};
+  }
+
+ private:
+  uint64_t Mix(std::initializer_list<uint64_t> parts) const {
+    uint64_t hash = seed_;
+    for (const uint64_t part : parts) hash = (hash ^ part) * 0x9e3779b97f4a7c15ULL, hash ^= hash >> 29;
+    return hash;
+  }
+
+  uint64_t seed_;
+  Options options_;
+};
+
+// What the exhaustive search found: least seconds by microbatches, schedule and number of stages.
+using BestByKind = std::map<std::tuple<int64_t, Schedule, size_t>, double>;
+
+class Exhaustive {
+ public:
+  explicit Exhaustive(const SearchProblem& problem) : problem_(problem) {}
+  BestByKind Run();
+
+ private:
+  using Ranges = std::vector<std::pair<int, int>>;  // layers of the stages
+
+  static std::pair<int, int> LayersOf(const Chain::Item& item) {
+    if (item.branches.empty()) return {item.layer, item.layer};
+    return {LayersOf(item.branches.front().items.front()).first, LayersOf(item.branches.back().items.back()).second};
+  }
+  // All partitions of the items from `at` on.
+  static std::vector<Ranges> Partitions(const Chain& chain, size_t at);
+  void Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan);
+  void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position);
+  void Count(FoundPlan* plan);
+  std::vector<Submesh> Submeshes() const;
+  bool ByCount() const;
+
+  const SearchProblem& problem_;
+  std::vector<std::pair<int, int>> hosts_;  // type, devices
+  std::vector<std::vector<int>> orders_;
+  std::vector<Submesh> submeshes_;
+  BestByKind best_;
+};
+
+inline std::vector<Exhaustive::Ranges> Exhaustive::Partitions(const Chain& chain, size_t at) {
+  if (at == chain.items.size()) return {{}};
+  std::vector<Ranges> all;
+  const auto add = [&](const std::vector<Ranges>& fronts, size_t next) {
+    for (const Ranges& front : fronts) {
+      for (const Ranges& back : Partitions(chain, next)) {
+        all.push_back(front);
+        all.back().insert(all.back().end(), back.begin(), back.end());
+      }
+    }
+  };
+  for (size_t end = at + 1; end <= chain.items.size(); ++end) {
+    add({{{LayersOf(chain.items[at]).first, LayersOf(chain.items[end - 1]).second}}}, end);
+  }
+  if (chain.items[at].branches.empty()) return all;
+  std::vector<Ranges> apart = {{}};
+  for (const Chain& branch : chain.items[at].branches) {
+    std::vector<Ranges> longer;
+    for (const Ranges& front : apart) {
+      for (const Ranges& back : Partitions(branch, 0)) {
+        longer.push_back(front);
+        longer.back().insert(longer.back().end(), back.begin(), back.end());
+      }
+    }
+    apart = std::move(longer);
+  }
+  add(apart, at + 1);
+  return all;
+}
+
+inline bool Exhaustive::ByCount() const {
+  for (const auto& host : hosts_) {
+    if (host != hosts_[0] || (host.second & (host.second - 1)) != 0) return false;
+  }
+  return true;
+}
+
+inline std::vector<Submesh> Exhaustive::Submeshes() const {
+  std::vector<Submesh> all;
+  const auto add = [&](const Submesh& submesh) {
+    if (std::find(all.begin(), all.end(), submesh) == all.end()) all.push_back(submesh);
+  };
+  for (const auto& [type, devices] : hosts_) {
+    for (int n = 1; n <= devices; ++n) {
+      if ((n & (n - 1)) == 0 || devices % n == 0) add({1, n, type});
+    }
+    const auto equal = std::count(hosts_.begin(), hosts_.end(), std::pair<int, int>(type, devices));
+    for (int n = 2; n <= equal; ++n) add({n, devices, type});  // those that never lie together find no place
+  }
+  return all;
+}
+
+inline void Exhaustive::Count(FoundPlan* plan) {
+  const double seconds = EvaluatePlan(problem_, plan);
+  if (seconds == std::numeric_limits<double>::infinity()) return;
+  const auto [at, is_new] = best_.emplace(std::tuple(plan->microbatches, plan->schedule, plan->stages.size()), seconds);
+  if (!is_new) at->second = std::min(at->second, seconds);
+}
+
+// All ways to put the stages from `stage` on at or behind device `position` of the order.
+inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position) {
+  if (stage == plan->stages.size()) return Count(plan);
+  Stage& one = plan->stages[stage];
+  int start = 0;
+  for (size_t at = 0; at < order.size(); ++at) {
+    const auto& [type, devices] = hosts_[order[at]];
+    if (type == one.submesh.type && one.submesh.hosts == 1) {
+      for (int first = std::max(0, position - start); first + one.submesh.devices <= devices; ++first) {
+        one.first_host = order[at];
+        one.first_device = first;
+        Place(plan, order, stage + 1, start + first + one.submesh.devices);
+      }
+    }
+    if (one.submesh.hosts > 1 && start >= position && at + one.submesh.hosts <= order.size()) {
+      bool whole = true;
+      for (int h = 0; h < one.submesh.hosts; ++h) {
+        whole = whole && hosts_[order[at + h]] == std::pair<int, int>(one.submesh.type, one.submesh.devices);
+      }
+      if (whole) {
+        one.first_host = order[at];
+        one.first_device = 0;
+        Place(plan, order, stage + 1, start + static_cast<int>(one.submesh.size()));
+      }
+    }
+    start += devices;
+  }
+}
+
+inline void Exhaustive::Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan) {
+  if (devices < 0) return;
+  if (stage == ranges.size()) {
+    LinkStages(problem_, plan);
+    if (ByCount()) return Count(plan);
+    for (const std::vector<int>& order : orders_) Place(plan, order, 0, 0);
+    return;
+  }
+  Stage& one = plan->stages[stage];
+  std::tie(one.first, one.last) = ranges[stage];
+  for (const Submesh& submesh : submeshes_) {
+    one.submesh = submesh;
+    for (const StageVariant& v : problem_.costs->Variants(one.first, one.last, submesh, plan->microbatches)) {
+      if (v.memory(1) > problem_.memory[submesh.type]) continue;
+      one.variant = v;
+      Assign(ranges, stage + 1, devices - submesh.size(), plan);
+    }
+  }
+}
+
+inline BestByKind Exhaustive::Run() {
+  int64_t devices = 0;
+  std::vector<std::vector<int>> runs;
+  for (const Hosts& run : problem_.hosts) {
+    runs.emplace_back();
+    for (const int of_host : run.devices) {
+      runs.back().push_back(static_cast<int>(hosts_.size()));
+      hosts_.emplace_back(run.type, of_host);
+      devices += of_host;
+    }
+  }
+  std::vector<size_t> permutation(runs.size());
+  for (size_t i = 0; i < runs.size(); ++i) permutation[i] = i;
+  do {
+    orders_.emplace_back();
+    for (const size_t run : permutation)
+      orders_.back().insert(orders_.back().end(), runs[run].begin(), runs[run].end());
+  } while (std::next_permutation(permutation.begin(), permutation.end()));
+  submeshes_ = Submeshes();
+  for (const int64_t m : problem_.microbatches) {
+    for (const Ranges& ranges : Partitions(problem_.graph, 0)) {
+      for (const Schedule schedule : problem_.schedules) {
+        if (schedule == Schedule::kInterleaved) continue;
+        if (ranges.size() == 1 && schedule != problem_.schedules[0]) continue;  // the same by all
+        FoundPlan plan;
+        plan.microbatches = m;
+        plan.schedule = schedule;
+        plan.stages.resize(ranges.size());
+        Assign(ranges, 0, devices, &plan);
+      }
+    }
+  }
+  return best_;
+}
+
+// layers in a row.
+inline Chain Row(int first, int count) {
+  Chain chain;
+  for (int i = 0; i < count; ++i) chain.items.push_back({first + i, {}});
+  return chain;
+}
+
+}  // namespace alpa::inter::testing

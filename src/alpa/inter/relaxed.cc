@@ -1,0 +1,138 @@
+#include "alpa/inter/relaxed.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace alpa::inter {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kBottleneckPrecision = 1e-4;
+
+// Leaves the choices that no other beats.
+void KeepBest(std::vector<RelaxedChoice>* choices) {
+  std::sort(choices->begin(), choices->end(), [](const RelaxedChoice& a, const RelaxedChoice& b) {
+    return a.devices != b.devices ? a.devices < b.devices : a.seconds < b.seconds;
+  });
+  double best = kInfinity;
+  std::erase_if(*choices, [&](const RelaxedChoice& choice) {
+    const bool beaten = choice.seconds >= best;
+    best = std::min(best, choice.seconds);
+    return beaten;
+  });
+}
+
+// The first choice of at most `most` seconds, the one with fewest devices.
+auto FirstWithin(const std::vector<RelaxedChoice>& choices, double most) {
+  return std::partition_point(choices.begin(), choices.end(),
+                              [&](const RelaxedChoice& choice) { return choice.seconds > most; });
+}
+
+}  // namespace
+
+RelaxedTable Relax(const FlatGraph& graph, const std::vector<Submesh>& submeshes, const StageTables& tables,
+                   const StageTable& table, Schedule schedule) {
+  RelaxedTable relaxed;
+  for (size_t c = 0; c < graph.chains.size(); ++c) {
+    relaxed.choices.emplace_back(table.ends[c].size());
+    for (size_t end = 0; end < table.ends[c].size(); ++end) {
+      auto& by_begin = relaxed.choices[c][end];
+      by_begin.resize(end);
+      for (const ClassAt& of_class : table.ends[c][end]) {
+        const Submesh& submesh = submeshes[tables.At(of_class.klass).submesh];
+        for (int32_t s = of_class.from; s < of_class.to; ++s) {
+          const ChoicesAt& start = table.starts[s];
+          const bool sink = IsSink(graph.chains[c], static_cast<int>(end));
+          const int64_t in_flight =
+              schedule == Schedule::kGpipe ? table.microbatches : std::min<int64_t>(table.microbatches, sink ? 1 : 2);
+          const StageChoice* fastest = FastestThatFits(table, start, in_flight);
+          if (fastest == nullptr) continue;
+          by_begin[start.begin].push_back({static_cast<int>(submesh.size()), fastest->seconds});
+        }
+      }
+      for (std::vector<RelaxedChoice>& choices : by_begin) KeepBest(&choices);
+    }
+  }
+  return relaxed;
+}
+
+std::vector<std::vector<int>> LeastDevices(const FlatGraph& graph, const RelaxedTable& table, double most) {
+  std::vector<std::vector<int>> least(graph.chains.size());
+  for (size_t c = graph.chains.size(); c-- > 0;) {  // inner chains first
+    const FlatChain& chain = graph.chains[c];
+    least[c].assign(static_cast<size_t>(chain.size()) + 1, kNoWay);
+    least[c][0] = 0;
+    for (int end = 1; end <= chain.size(); ++end) {
+      for (int begin = 0; begin < end; ++begin) {
+        const std::vector<RelaxedChoice>& choices = table.choices[c][end][begin];
+        const auto choice = FirstWithin(choices, most);
+        if (choice != choices.end()) least[c][end] = std::min(least[c][end], least[c][begin] + choice->devices);
+      }
+      int64_t apart = chain.items[end - 1].branches.empty() ? kNoWay : least[c][end - 1];
+      for (const int branch : chain.items[end - 1].branches) apart += least[branch].back();
+      least[c][end] = static_cast<int>(std::min<int64_t>(least[c][end], apart));
+    }
+  }
+  return least;
+}
+
+double LeastBottleneck(const FlatGraph& graph, const RelaxedTable& table, int devices) {
+  if (LeastDevices(graph, table, kInfinity)[0].back() > devices) return kInfinity;
+  double most = 0, least = kInfinity;
+  for (const auto& ends : table.choices) {
+    for (const auto& begins : ends) {
+      for (const auto& choices : begins) {
+        if (choices.empty()) continue;
+        most = std::max(most, choices.front().seconds);
+        least = std::min(least, choices.back().seconds);
+      }
+    }
+  }
+  if (least <= 0) return 0;
+  double low = std::min(least, most) * (1 - kBottleneckPrecision), high = most;  // nothing is below `least`
+  while (high - low > kBottleneckPrecision * high) {
+    const double middle = low + (high - low) / 2;
+    (LeastDevices(graph, table, middle)[0].back() > devices ? low : high) = middle;
+  }
+  return low;
+}
+
+std::vector<std::vector<std::vector<double>>> LeastLatency(const FlatGraph& graph, const RelaxedTable& table,
+                                                           const std::vector<std::vector<int>>& least_devices,
+                                                           double most, int devices) {
+  std::vector<std::vector<std::vector<double>>> latency(graph.chains.size());
+  for (size_t c = graph.chains.size(); c-- > 0;) {
+    const FlatChain& chain = graph.chains[c];
+    latency[c].assign(static_cast<size_t>(chain.size()) + 1, std::vector<double>(devices + 1, kInfinity));
+    std::fill(latency[c][0].begin(), latency[c][0].end(), 0);
+    for (int end = 1; end <= chain.size(); ++end) {
+      std::vector<double>& best = latency[c][end];
+      for (int begin = 0; begin < end; ++begin) {
+        const double* in_front = latency[c][begin].data();
+        const std::vector<RelaxedChoice>& choices = table.choices[c][end][begin];
+        for (auto choice = FirstWithin(choices, most); choice != choices.end(); ++choice) {
+          const double seconds = choice->seconds;
+          const int need = choice->devices;
+          for (int d = need + least_devices[c][begin]; d <= devices; ++d) {
+            best[d] = std::min(best[d], in_front[d - need] + seconds);
+          }
+        }
+      }
+      // The branches apart, each with all devices that the others can spare.
+      int64_t all = 0;
+      const std::vector<int>& branches = chain.items[end - 1].branches;
+      for (const int branch : branches) all += least_devices[branch].back();
+      if (branches.empty() || all > devices) continue;
+      for (int d = static_cast<int>(all); d <= devices; ++d) {
+        double longest = 0;
+        for (const int branch : branches) {
+          longest = std::max(longest, latency[branch].back()[d - (all - least_devices[branch].back())]);
+        }
+        best[d] = std::min(best[d], latency[c][end - 1][d - all] + longest);
+      }
+    }
+  }
+  return latency;
+}
+
+}  // namespace alpa::inter

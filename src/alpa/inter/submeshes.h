@@ -1,0 +1,68 @@
+// Which parts of a cluster stages may get, and where they may lie (docs/design/07-inter-operator.md, "The space").
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "alpa/inter/problem.h"
+#include "alpa/inter/search.h"
+
+namespace alpa::inter {
+
+// Sizes of a stage within a host of `devices`: powers of two below it, its divisors, all of it; ascending.
+std::vector<int> SizesWithinHost(int devices);
+
+// Whether only the number of devices matters: hosts are equal and the sizes within one divide each other. Then any
+// stages whose sizes add up to at most the devices can be placed (Alpa, appendix A).
+bool PlacedByCount(const std::vector<Hosts>& hosts);
+
+// One order in which stages take the hosts: numbers of hosts in the cluster. By count there is one; else one for each
+// order of the runs (for more than kMostRuns runs: as they are, and reversed).
+std::vector<std::vector<int>> HostOrders(const std::vector<Hosts>& hosts);
+inline constexpr int kMostRuns = 5;
+
+// All submeshes that a stage can get in one of the orders; by type, then by size.
+std::vector<Submesh> SubmeshChoices(const std::vector<Hosts>& hosts);
+
+// Type and devices of each host of the cluster.
+struct Host {
+  int type = 0;
+  int devices = 1;
+  bool operator==(const Host&) const = default;
+};
+std::vector<Host> ListHosts(const std::vector<Hosts>& hosts);
+
+// Where a stage may be put when those behind it have used `used` devices of the order, counted from its end: it then
+// takes the devices up to `Place::used`. Devices that are skipped count as used.
+struct Place {
+  int used = 0;
+  int host = -1;  // number in the cluster of the only host it lies on; -1: several, or not known (by count)
+};
+
+struct Places {
+  bool by_count = true;
+  int devices = 0;
+  std::vector<int> order;  // hosts
+  std::vector<Place> places;
+  std::vector<int> begin;  // into `places`, by used * submeshes + submesh
+  int submeshes = 0;
+  std::span<const Place> At(int used, int submesh) const {
+    const size_t at = static_cast<size_t>(used) * submeshes + submesh;
+    return {places.data() + begin[at], places.data() + begin[at + 1]};
+  }
+};
+
+// All places worth trying: those left out are no better than one that is there.
+Places MakePlaces(const std::vector<Hosts>& hosts, const std::vector<int>& order,
+                  const std::vector<Submesh>& submeshes);
+
+// Sets first_host and first_device. `used`: Place::used of each stage.
+void PlaceStages(const std::vector<Hosts>& hosts, const Places& places, const std::vector<int>& used,
+                 std::vector<Stage>* stages);
+
+// Whether a transfer between these stages stays on a host, as far as the search knows: by count only when there is one.
+bool OnSameHost(const std::vector<Hosts>& hosts, const Stage& a, const Stage& b);
+
+}  // namespace alpa::inter
