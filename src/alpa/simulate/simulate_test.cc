@@ -85,10 +85,13 @@ TEST(Simulate, ZbH1TakesAsLongAsTheClosedForm) {
   }
   for (int32_t p = 1; p <= 12; ++p) {
     for (int32_t m = p; m <= 3 * p; ++m) {
-      // The bubble (p - 1)(TF + TB - TW) needs W at most as long as B.
-      for (const StageCost& cost : {Times(1, 1, 1), Times(2, 2, 1), Times(1, 2, 1), Times(2, 3, 1)}) {
+      // (p - 1)(TF + TB - TW) while W is the shortest. A longer one cannot shorten the bubble below the time in which
+      // the first microbatch comes to the last mesh, (p - 1) TF, or back from there, (p - 1) TB.
+      for (const StageCost& cost : {Times(1, 1, 1), Times(2, 2, 1), Times(1, 2, 1), Times(2, 3, 1), Times(3, 2, 0.5),
+                                    Times(1, 2, 2), Times(1, 5, 3), Times(2, 1, 2), Times(4, 4, 5)}) {
         const Timeline timeline = RunEqual(ChainPipeline(Kind::kZbH1, p, m), cost);
-        const double bubble = (p - 1) * (cost.forward + cost.backward_input - cost.backward_weight);
+        const double hidden = std::min({cost.forward, cost.backward_input, cost.backward_weight});
+        const double bubble = (p - 1) * (cost.forward + cost.backward_input - hidden);
         const double work = m * (cost.forward + cost.backward_input + cost.backward_weight);
         EXPECT_DOUBLE_EQ(timeline.makespan, work + bubble) << "p=" << p << " m=" << m;
         for (const MeshUse& mesh : timeline.meshes) EXPECT_DOUBLE_EQ(mesh.bubble, bubble);
