@@ -14,11 +14,6 @@ namespace {
 
 enum class State : uint8_t { kUnwritten, kLive, kFreed };
 
-Error Bad(int32_t mesh, size_t position, const Instruction& instruction, const std::string& what) {
-  return Error{Code::kInvalidInput,
-               fmt::format("mesh {}, instruction {}, {}: {}", mesh, position, ToString(instruction), what), ""};
-}
-
 // Executes the lists without computing anything.
 class Checker {
  public:
@@ -105,8 +100,7 @@ class Checker {
   }
 
   Status Execute(int32_t mesh, size_t position, const Instruction& instruction) {
-    auto bad = [&](const std::string& what) { return Bad(mesh, position, instruction, what); };
-    if (const char* reason = NotInSchedule(instruction)) return bad(reason);
+    auto bad = [&](const std::string& what) { return BadInstruction(mesh, position, instruction, what); };
     auto done = done_[static_cast<size_t>(instruction.op)].begin() + static_cast<std::ptrdiff_t>(SlotOf(instruction));
     if (*done) return bad("this is done already");
     *done = true;
@@ -121,42 +115,6 @@ class Checker {
       state = access.access == Access::kFree ? State::kFreed : State::kLive;
     }
     return Count(mesh, position, instruction);
-  }
-
-  // Why the pipeline has no such instruction; null if it has.
-  const char* NotInSchedule(const Instruction& instruction) const {
-    const bool split = SplitsBackward(pipeline_.kind), backward = HasBackward(pipeline_.kind);
-    const auto i = static_cast<size_t>(instruction.index);
-    switch (instruction.op) {
-      case Op::kForward:
-      case Op::kUpdate:  // its rounds are checked with the operands
-      case Op::kFreeInput:
-        return nullptr;
-      case Op::kBackward:
-        return backward && !split ? nullptr : "this schedule has no undivided backward";
-      case Op::kFreeActivations:
-        return backward ? nullptr : "this schedule has no backward";
-      case Op::kBackwardInput:
-      case Op::kBackwardWeight:
-      case Op::kFreeWeightInputs:
-        return split ? nullptr : "this schedule does not split backward";
-      case Op::kSendActivation:
-      case Op::kReceiveActivation:
-        return IsLocal(pipeline_, pipeline_.edges[i]) ? "both ends lie on this mesh" : nullptr;
-      case Op::kSendCotangent:
-      case Op::kReceiveCotangent:
-      case Op::kFreeCotangent:
-        if (!backward || !pipeline_.edges[i].cotangent) return "nothing flows back over this edge";
-        return instruction.op != Op::kFreeCotangent && IsLocal(pipeline_, pipeline_.edges[i])
-                   ? "both ends lie on this mesh"
-                   : nullptr;
-      case Op::kSendStep:
-      case Op::kReceiveStep:
-        return IsLocal(pipeline_, pipeline_.step_edges[i]) ? "both ends lie on this mesh" : nullptr;
-      case Op::kFreeStep:
-        return pipeline_.step_edges[i].round == pipeline_.update_rounds ? "this value is state" : nullptr;
-    }
-    return "unknown instruction";
   }
 
   // What buffers do not say: gradients are complete before they are used, rounds come in order, channels are queues.
@@ -237,13 +195,13 @@ class Checker {
         break;
     }
     if (activations_[at] > bounds_.activations[at])
-      return Bad(
+      return BadInstruction(
           mesh, position, instruction,
           fmt::format("{} microbatches in flight, at most {} are allowed", activations_[at], bounds_.activations[at]));
     if (weight_inputs_[at] > bounds_.weight_inputs[at])
-      return Bad(mesh, position, instruction,
-                 fmt::format("{} microbatches wait for backward-weight, at most {} are allowed", weight_inputs_[at],
-                             bounds_.weight_inputs[at]));
+      return BadInstruction(mesh, position, instruction,
+                            fmt::format("{} microbatches wait for backward-weight, at most {} are allowed",
+                                        weight_inputs_[at], bounds_.weight_inputs[at]));
     return Ok();
   }
 
@@ -314,35 +272,9 @@ class Checker {
 
 }  // namespace
 
-Status VerifyOperands(const Program& program, const Pipeline& pipeline) {
-  if (program.meshes.size() != static_cast<size_t>(pipeline.meshes))
-    return Error{
-        Code::kInvalidInput,
-        fmt::format("a program for {} meshes, where the pipeline has {}", program.meshes.size(), pipeline.meshes), ""};
-  const std::array<size_t, 3> counts = {pipeline.stages.size(), pipeline.edges.size(), pipeline.step_edges.size()};
-  for (size_t mesh = 0; mesh < program.meshes.size(); ++mesh) {
-    for (size_t i = 0; i < program.meshes[mesh].size(); ++i) {
-      const Instruction& instruction = program.meshes[mesh][i];
-      const auto number = static_cast<int32_t>(mesh);
-      const Operand operand = OperandOf(instruction.op);
-      const int32_t limit = operand == Operand::kStepEdge   ? 1
-                            : instruction.op == Op::kUpdate ? pipeline.update_rounds
-                                                            : pipeline.microbatches;
-      if (instruction.index < 0 || static_cast<size_t>(instruction.index) >= counts[static_cast<size_t>(operand)])
-        return Bad(number, i, instruction, fmt::format("there are {} of these", counts[static_cast<size_t>(operand)]));
-      if (instruction.microbatch < 0 || instruction.microbatch >= limit)
-        return Bad(number, i, instruction,
-                   fmt::format("there are {} {}", limit, instruction.op == Op::kUpdate ? "rounds" : "microbatches"));
-      if (MeshOf(pipeline, instruction) != number)
-        return Bad(number, i, instruction, fmt::format("belongs to mesh {}", MeshOf(pipeline, instruction)));
-    }
-  }
-  return Ok();
-}
-
 Status Check(const Program& program, const Pipeline& pipeline) {
   ALPA_RETURN_IF_ERROR(Verify(pipeline));
-  ALPA_RETURN_IF_ERROR(VerifyOperands(program, pipeline));
+  ALPA_RETURN_IF_ERROR(VerifyInstructions(program, pipeline));
   return Checker(program, pipeline).Run();
 }
 

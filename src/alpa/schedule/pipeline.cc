@@ -21,9 +21,10 @@ Status VerifyStages(const Pipeline& pipeline) {
   if (pipeline.microbatches < 1) return Bad(fmt::format("a pipeline of {} microbatches", pipeline.microbatches));
   if (pipeline.stages.empty()) return Bad("a pipeline without stages");
   const auto stages = static_cast<int64_t>(pipeline.stages.size());
-  if (stages * pipeline.microbatches > kMaxStageMicrobatches)
-    return Bad(fmt::format("{} stages times {} microbatches are more than {}", stages, pipeline.microbatches,
-                           kMaxStageMicrobatches));
+  const auto edges = static_cast<int64_t>(pipeline.edges.size());
+  if ((stages + edges) * pipeline.microbatches > kMaxStageMicrobatches)
+    return Bad(fmt::format("{} stages and {} edges times {} microbatches are more than {}", stages, edges,
+                           pipeline.microbatches, kMaxStageMicrobatches));
   if (pipeline.meshes < 1 || pipeline.meshes > stages)
     return Bad(fmt::format("a pipeline of {} stages on {} meshes", stages, pipeline.meshes));
   std::vector<int32_t> stages_of(static_cast<size_t>(pipeline.meshes), 0);

@@ -85,8 +85,8 @@ inline bool HasBackward(Kind kind) { return kind != Kind::kInference; }
 //   cotangents; inference: no update rounds, no edges per step.
 Status Verify(const Pipeline& pipeline);
 
-// Most stages times microbatches; the program then takes about 2 GB.
-inline constexpr int64_t kMaxStageMicrobatches = int64_t{1} << 24;
+// Most stages and edges times microbatches; the program then takes about 2 GB.
+inline constexpr int64_t kMaxStageMicrobatches = int64_t{1} << 25;
 
 // Per stage the number of stages on the longest path from it to a stage without outgoing edges, both included.
 std::vector<int32_t> StagesToEnd(const Pipeline& pipeline);

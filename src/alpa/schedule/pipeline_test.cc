@@ -65,7 +65,8 @@ TEST(Verify, RefusesWhatAScheduleCannotDo) {
   const std::vector<BadPipeline> cases = {
       {"0 microbatches", Kind::k1F1B, [](Pipeline* p) { p->microbatches = 0; }},
       {"without stages", Kind::k1F1B, [](Pipeline* p) { p->stages.clear(); }},
-      {"more than 16777216", Kind::k1F1B, [](Pipeline* p) { p->microbatches = 1 << 23; }},
+      {"4 stages and 3 edges times 8388608 microbatches are more than 33554432", Kind::k1F1B,
+       [](Pipeline* p) { p->microbatches = 1 << 23; }},
       {"4 stages on 0 meshes", Kind::k1F1B, [](Pipeline* p) { p->meshes = 0; }},
       {"4 stages on 5 meshes", Kind::k1F1B, [](Pipeline* p) { p->meshes = 5; }},
       {"stage 3 lies on mesh 4 of 4", Kind::k1F1B, [](Pipeline* p) { p->stages[3].mesh = 4; }},

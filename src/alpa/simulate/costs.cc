@@ -8,6 +8,12 @@
 #include <utility>
 
 namespace alpa::simulate {
+
+using schedule::Instruction;
+using schedule::Op;
+using schedule::Pipeline;
+using schedule::StageEdges;
+
 namespace {
 
 Error Bad(const std::string& message) { return Error{Code::kInvalidArgument, "simulation: " + message, ""}; }
@@ -33,9 +39,13 @@ Status VerifyMeshes(const Costs& costs) {
   return Ok();
 }
 
+EdgeCost CostOfEdge(const Costs& costs, int32_t edge) {
+  return costs.edges.empty() ? EdgeCost{} : costs.edges[static_cast<size_t>(edge)];
+}
+
 }  // namespace
 
-Costs WithoutTransfers(const schedule::Pipeline& pipeline, std::vector<StageCost> stages) {
+Costs WithoutTransfers(const Pipeline& pipeline, std::vector<StageCost> stages) {
   Costs costs;
   costs.stages = std::move(stages);
   costs.hosts.resize(1);
@@ -44,7 +54,7 @@ Costs WithoutTransfers(const schedule::Pipeline& pipeline, std::vector<StageCost
   return costs;
 }
 
-Status Verify(const Costs& costs, const schedule::Pipeline& pipeline) {
+Status Verify(const Costs& costs, const Pipeline& pipeline) {
   if (costs.stages.size() != pipeline.stages.size())
     return Bad(fmt::format("costs of {} stages for {}", costs.stages.size(), pipeline.stages.size()));
   if (!costs.edges.empty() && costs.edges.size() != pipeline.edges.size())
@@ -79,6 +89,67 @@ Status Verify(const Costs& costs, const schedule::Pipeline& pipeline) {
                                                   {"network seconds per byte of a device", host.device_network_beta}}));
   }
   return VerifyMeshes(costs);
+}
+
+double SecondsOf(const Pipeline& pipeline, const Costs& costs, const Instruction& compute) {
+  const StageCost& cost = costs.stages[static_cast<size_t>(compute.index)];
+  switch (compute.op) {
+    case Op::kForward:
+      return cost.forward;
+    case Op::kBackward:
+      return cost.backward_input + cost.backward_weight;
+    case Op::kBackwardInput:
+      return cost.backward_input;
+    case Op::kBackwardWeight:
+      return cost.backward_weight;
+    default:
+      return compute.microbatch == pipeline.update_rounds - 1 ? cost.update : 0;
+  }
+}
+
+int64_t WorkspaceOf(const Costs& costs, const Instruction& compute) {
+  return compute.op == Op::kUpdate ? 0 : costs.stages[static_cast<size_t>(compute.index)].workspace;
+}
+
+int64_t BytesWritten(const Pipeline& pipeline, const Costs& costs, const StageEdges& edges,
+                     const Instruction& compute) {
+  const auto s = static_cast<size_t>(compute.index);
+  int64_t bytes = 0;
+  if (compute.op == Op::kForward) {
+    if (HasBackward(pipeline.kind)) bytes += costs.stages[s].activation;
+    for (const int32_t e : edges.out[s]) bytes += CostOfEdge(costs, e).forward_buffer;
+  } else if (compute.op == Op::kBackward || compute.op == Op::kBackwardInput) {
+    for (const int32_t e : edges.in[s]) {
+      if (pipeline.edges[static_cast<size_t>(e)].cotangent) bytes += CostOfEdge(costs, e).backward_buffer;
+    }
+  }
+  return bytes;
+}
+
+int64_t BytesFreed(const Pipeline& pipeline, const Costs& costs, const Instruction& free) {
+  const auto i = static_cast<size_t>(free.index);
+  switch (free.op) {
+    case Op::kFreeInput:
+      return CostOfEdge(costs, free.index).forward_buffer;
+    case Op::kFreeCotangent:
+      return CostOfEdge(costs, free.index).backward_buffer;
+    case Op::kFreeActivations:  // what the weight gradients need stays
+      return costs.stages[i].activation - (SplitsBackward(pipeline.kind) ? costs.stages[i].weight_input : 0);
+    case Op::kFreeWeightInputs:
+      return costs.stages[i].weight_input;
+    default:
+      return 0;
+  }
+}
+
+int64_t BufferBytes(const Costs& costs, const Instruction& send) {
+  if (send.op == Op::kSendActivation) return CostOfEdge(costs, send.index).forward_buffer;
+  return send.op == Op::kSendCotangent ? CostOfEdge(costs, send.index).backward_buffer : 0;
+}
+
+double GatherSeconds(const Costs& costs, const Instruction& send) {
+  if (send.op == Op::kSendActivation) return CostOfEdge(costs, send.index).forward_gather;
+  return send.op == Op::kSendCotangent ? CostOfEdge(costs, send.index).backward_gather : 0;
 }
 
 }  // namespace alpa::simulate

@@ -3,23 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
+#include <functional>
 #include <limits>
 #include <queue>
-#include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "alpa/schedule/buffers.h"
 #include "alpa/schedule/check.h"
 #include "alpa/simulate/costs.h"
 #include "alpa/simulate/memory.h"
+#include "alpa/simulate/messages.h"
 #include "alpa/simulate/network.h"
 
 namespace alpa::simulate {
 namespace {
 
-using schedule::Edge;
 using schedule::Instruction;
 using schedule::Op;
 using schedule::Pipeline;
@@ -27,14 +27,14 @@ using schedule::Program;
 
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
-enum class EventKind : uint8_t { kResume, kEnter, kLeave, kArrive };
+enum class EventKind : uint8_t { kResume, kEnter, kLeave, kGone };
 
 // Something that happens at a time. Of two at the same time the one that was planned first comes first.
 struct Event {
   double time = 0;
   int64_t order = 0;
   EventKind kind = EventKind::kResume;
-  int32_t index = 0;    // kResume: mesh; kEnter, kArrive: message; kLeave: transfer of the network
+  int32_t index = 0;    // kResume: mesh; kEnter, kGone: message; kLeave: transfer of the network
   int32_t version = 0;  // kLeave
   bool operator>(const Event& other) const { return std::tie(time, order) > std::tie(other.time, other.order); }
 };
@@ -49,7 +49,7 @@ struct MeshState {
 };
 
 // One value on its way, or that was or will be.
-struct Message {
+struct MessageState {
   double sent = kUnknown, arrived = kUnknown;
 };
 
@@ -61,19 +61,14 @@ class Simulation {
         costs_(costs),
         options_(options),
         edges_(schedule::EdgesOfStages(pipeline)),
+        messages_(pipeline),
         network_(3 * costs.hosts.size()),
         links_(3 * costs.hosts.size()),
         within_until_(costs.hosts.size(), 0) {
-    const size_t messages = 2 * pipeline.edges.size() * static_cast<size_t>(pipeline.microbatches);
-    messages_.resize(messages + pipeline.step_edges.size());
-    for (size_t e = 0; e < pipeline.edges.size(); ++e) {
-      const Edge& edge = pipeline.edges[e];
-      const int32_t from = MeshOfStage(edge.from), to = MeshOfStage(edge.to);
-      routes_.push_back(MakeRoute(costs, from, to, edge.forward_bytes));
-      routes_.push_back(MakeRoute(costs, to, from, edge.backward_bytes));
-    }
-    for (const schedule::StepEdge& edge : pipeline.step_edges)
-      routes_.push_back(MakeRoute(costs, MeshOfStage(edge.from), MeshOfStage(edge.to), edge.bytes));
+    states_.resize(static_cast<size_t>(messages_.size()));
+    for (int32_t channel = 0; channel < messages_.channels(); ++channel)
+      routes_.push_back(
+          MakeRoute(costs, messages_.SenderOf(channel), messages_.ReceiverOf(channel), messages_.BytesOf(channel)));
     std::vector<int64_t> state(static_cast<size_t>(pipeline.meshes), 0);
     for (size_t s = 0; s < costs.stages.size(); ++s)
       state[static_cast<size_t>(pipeline.stages[s].mesh)] += costs.stages[s].state;
@@ -93,7 +88,8 @@ class Simulation {
       Happen(event);
     }
     if (sent_twice_ >= 0)
-      return Error{Code::kInvalidInput, fmt::format("simulation: {} is sent twice", ToString(SendOf(sent_twice_))), ""};
+      return Error{Code::kInvalidInput,
+                   fmt::format("simulation: {} is sent twice", ToString(messages_.SendOf(sent_twice_))), ""};
     for (size_t mesh = 0; mesh < meshes_.size(); ++mesh) {
       const size_t next = meshes_[mesh].next;
       if (next == program_.meshes[mesh].size()) continue;
@@ -106,8 +102,6 @@ class Simulation {
   }
 
  private:
-  int32_t MeshOfStage(int32_t stage) const { return pipeline_.stages[static_cast<size_t>(stage)].mesh; }
-
   void Plan(double time, EventKind kind, int32_t index, int32_t version = 0) {
     events_.push({time, order_++, kind, index, version});
   }
@@ -117,7 +111,7 @@ class Simulation {
       case EventKind::kResume:
         return Advance(event.index, event.time);
       case EventKind::kEnter: {
-        const int32_t transfer = network_.Enter(&routes_[RouteOf(event.index)], event.time, &finishes_);
+        const int32_t transfer = network_.Enter(&RouteOf(event.index), event.time, &finishes_);
         message_of_.resize(std::max(message_of_.size(), static_cast<size_t>(transfer) + 1));
         message_of_[static_cast<size_t>(transfer)] = event.index;
         return PlanFinishes();
@@ -127,13 +121,15 @@ class Simulation {
         network_.Leave(event.index, event.time, &finishes_);
         PlanFinishes();
         const int32_t message = message_of_[static_cast<size_t>(event.index)];
-        const double within = messages_[static_cast<size_t>(message)].sent + StaySeconds(routes_[RouteOf(message)]);
+        const double within = states_[static_cast<size_t>(message)].sent + StaySeconds(RouteOf(message));
         return Through(message, std::max(event.time, within), event.time);
       }
-      case EventKind::kArrive:
-        AddMemory(SendOf(event.index), true, event.time, -BufferOf(event.index));
+      case EventKind::kGone:
+        return FreeSent(event.index, event.time);
     }
   }
+
+  const Route& RouteOf(int32_t message) const { return routes_[static_cast<size_t>(messages_.ChannelOf(message))]; }
 
   void PlanFinishes() {
     for (const Network::Finish& finish : finishes_)
@@ -153,160 +149,47 @@ class Simulation {
           state.computing = true;
           if (end > now) return Plan(end, EventKind::kResume, mesh);
         }
-        End(mesh, instruction, now);
+        memory_[static_cast<size_t>(mesh)].Add(now, -WorkspaceOf(costs_, instruction));
         state.computing = false;
       } else if (IsReceive(instruction.op)) {
         if (!Arrived(mesh, instruction, now)) return;
       } else if (IsSend(instruction.op)) {
         Send(instruction, now);
       } else {
-        Free(mesh, instruction, now);
+        memory_[static_cast<size_t>(mesh)].Add(now, -BytesFreed(pipeline_, costs_, instruction));
       }
       ++state.next;
       state.end = now;
     }
   }
 
-  double SecondsOf(const Instruction& instruction) const {
-    const StageCost& cost = costs_.stages[static_cast<size_t>(instruction.index)];
-    switch (instruction.op) {
-      case Op::kForward:
-        return cost.forward;
-      case Op::kBackward:
-        return cost.backward_input + cost.backward_weight;
-      case Op::kBackwardInput:
-        return cost.backward_input;
-      case Op::kBackwardWeight:
-        return cost.backward_weight;
-      default:
-        return instruction.microbatch == pipeline_.update_rounds - 1 ? cost.update : 0;
-    }
-  }
-
   // Starts a computation; returns when it ends.
   double Begin(int32_t mesh, const Instruction& instruction, double now) {
-    const double seconds = SecondsOf(instruction);
+    const double seconds = SecondsOf(pipeline_, costs_, instruction);
     meshes_[static_cast<size_t>(mesh)].busy += seconds;
     if (options_.events) timeline_.runs.push_back({instruction, mesh, now, now + seconds});
-    if (instruction.op != Op::kUpdate)
-      memory_[static_cast<size_t>(mesh)].Add(now, WorkspaceOf(instruction) + WrittenBy(instruction));
+    memory_[static_cast<size_t>(mesh)].Add(
+        now, WorkspaceOf(costs_, instruction) + BytesWritten(pipeline_, costs_, edges_, instruction));
     return now + seconds;
   }
 
-  void End(int32_t mesh, const Instruction& instruction, double now) {
-    if (instruction.op != Op::kUpdate) memory_[static_cast<size_t>(mesh)].Add(now, -WorkspaceOf(instruction));
-  }
-
-  int64_t WorkspaceOf(const Instruction& instruction) const {
-    return costs_.stages[static_cast<size_t>(instruction.index)].workspace;
-  }
-
-  // Bytes of the buffers that a computation writes.
-  int64_t WrittenBy(const Instruction& instruction) const {
-    const auto s = static_cast<size_t>(instruction.index);
-    int64_t bytes = 0;
-    if (instruction.op == Op::kForward) {
-      if (HasBackward(pipeline_.kind)) bytes += costs_.stages[s].activation;
-      for (const int32_t e : edges_.out[s]) bytes += EdgeCostOf(e).forward_buffer;
-    } else if (instruction.op != Op::kBackwardWeight) {
-      for (const int32_t e : edges_.in[s]) {
-        if (pipeline_.edges[static_cast<size_t>(e)].cotangent) bytes += EdgeCostOf(e).backward_buffer;
-      }
-    }
-    return bytes;
-  }
-
-  void Free(int32_t mesh, const Instruction& instruction, double now) {
-    int64_t bytes = 0;
-    switch (instruction.op) {
-      case Op::kFreeInput:
-        bytes = EdgeCostOf(instruction.index).forward_buffer;
-        break;
-      case Op::kFreeCotangent:
-        bytes = EdgeCostOf(instruction.index).backward_buffer;
-        break;
-      case Op::kFreeActivations: {
-        const StageCost& cost = costs_.stages[static_cast<size_t>(instruction.index)];
-        bytes = cost.activation - (SplitsBackward(pipeline_.kind) ? cost.weight_input : 0);
-        break;
-      }
-      case Op::kFreeWeightInputs:
-        bytes = costs_.stages[static_cast<size_t>(instruction.index)].weight_input;
-        break;
-      default:
-        break;
-    }
-    memory_[static_cast<size_t>(mesh)].Add(now, -bytes);
-  }
-
-  EdgeCost EdgeCostOf(int32_t edge) const {
-    return costs_.edges.empty() ? EdgeCost{} : costs_.edges[static_cast<size_t>(edge)];
-  }
-
-  // Messages: activation, then cotangent, of edge 0, 1, ... by microbatch; then step edges.
-  int32_t MessageOf(const Instruction& instruction) const {
-    const int32_t m = pipeline_.microbatches;
-    switch (instruction.op) {
-      case Op::kSendActivation:
-      case Op::kReceiveActivation:
-        return 2 * instruction.index * m + instruction.microbatch;
-      case Op::kSendCotangent:
-      case Op::kReceiveCotangent:
-        return (2 * instruction.index + 1) * m + instruction.microbatch;
-      default:
-        return 2 * static_cast<int32_t>(pipeline_.edges.size()) * m + instruction.index;
-    }
-  }
-
-  size_t RouteOf(int32_t message) const {
-    const int32_t channel = message / pipeline_.microbatches;
-    const auto channels = static_cast<int32_t>(2 * pipeline_.edges.size());
-    return static_cast<size_t>(channel < channels ? channel : channels + message - channels * pipeline_.microbatches);
-  }
-
-  Instruction SendOf(int32_t message) const {
-    const auto route = static_cast<int32_t>(RouteOf(message));
-    const auto channels = static_cast<int32_t>(2 * pipeline_.edges.size());
-    if (route >= channels) return {Op::kSendStep, route - channels, 0};
-    return {route % 2 == 0 ? Op::kSendActivation : Op::kSendCotangent, route / 2, message % pipeline_.microbatches};
-  }
-
-  // The mesh at the other end of a send.
-  int32_t ReceiverOf(const Instruction& send) const {
-    const auto i = static_cast<size_t>(send.index);
-    if (send.op == Op::kSendActivation) return MeshOfStage(pipeline_.edges[i].to);
-    if (send.op == Op::kSendCotangent) return MeshOfStage(pipeline_.edges[i].from);
-    return MeshOfStage(pipeline_.step_edges[i].to);
-  }
-
-  // Bytes per device that the message occupies at either end. Values of step edges are part of the state.
-  int64_t BufferOf(int32_t message) const {
-    const Instruction send = SendOf(message);
-    if (send.op == Op::kSendStep) return 0;
-    const EdgeCost cost = EdgeCostOf(send.index);
-    return send.op == Op::kSendActivation ? cost.forward_buffer : cost.backward_buffer;
-  }
-
-  void AddMemory(const Instruction& send, bool sender, double now, int64_t bytes) {
-    const int32_t mesh = sender ? schedule::MeshOf(pipeline_, send) : ReceiverOf(send);
-    memory_[static_cast<size_t>(mesh)].Add(now, bytes);
-  }
-
   void Send(const Instruction& instruction, double now) {
-    const int32_t message = MessageOf(instruction);
-    const Route& route = routes_[RouteOf(message)];
-    if (messages_[static_cast<size_t>(message)].sent < kUnknown) {
+    const int32_t message = messages_.NumberOf(instruction);
+    const int32_t channel = messages_.ChannelOf(message);
+    const Route& route = routes_[static_cast<size_t>(channel)];
+    MessageState& state = states_[static_cast<size_t>(message)];
+    if (state.sent < kUnknown) {
       sent_twice_ = message;
       return;
     }
-    messages_[static_cast<size_t>(message)].sent = now;
+    state.sent = now;
+    const int32_t receiver = messages_.ReceiverOf(channel);
     if (options_.events) {
-      transfer_of_.resize(messages_.size(), -1);
+      transfer_of_.resize(states_.size(), -1);
       transfer_of_[static_cast<size_t>(message)] = static_cast<int32_t>(timeline_.transfers.size());
-      timeline_.transfers.push_back(
-          {instruction, schedule::MeshOf(pipeline_, instruction), ReceiverOf(instruction), now, kUnknown});
+      timeline_.transfers.push_back({instruction, messages_.SenderOf(channel), receiver, now, kUnknown});
     }
-    AddMemory(instruction, false, now, BufferOf(message));
+    memory_[static_cast<size_t>(receiver)].Add(now, BufferBytes(costs_, instruction));
     for (const Route::Stay& stay : route.stays) Stay(stay, now);
     for (const Route::Share& share : route.shares) links_[static_cast<size_t>(share.link)].bytes += share.bytes;
     if (route.shares.empty()) {
@@ -327,31 +210,34 @@ class Simulation {
 
   // The last byte of a message has (or will have, at `time` >= now) reached the receiving mesh.
   void Through(int32_t message, double time, double now) {
-    Message& state = messages_[static_cast<size_t>(message)];
-    const Instruction send = SendOf(message);
-    const int32_t receiver = ReceiverOf(send);
-    double gather = 0;
-    if (send.op == Op::kSendActivation) gather = EdgeCostOf(send.index).forward_gather;
-    if (send.op == Op::kSendCotangent) gather = EdgeCostOf(send.index).backward_gather;
-    state.arrived = time + gather;
+    MessageState& state = states_[static_cast<size_t>(message)];
+    const Instruction send = messages_.SendOf(message);
+    state.arrived = time + GatherSeconds(costs_, send);
     last_arrival_ = std::max(last_arrival_, state.arrived);
     if (options_.events)
       timeline_.transfers[static_cast<size_t>(transfer_of_[static_cast<size_t>(message)])].end = state.arrived;
-    if (BufferOf(message) != 0) {
+    if (BufferBytes(costs_, send) != 0) {
       if (time > now) {
-        Plan(time, EventKind::kArrive, message);
+        Plan(time, EventKind::kGone, message);
       } else {
-        AddMemory(send, true, now, -BufferOf(message));
+        FreeSent(message, now);
       }
     }
+    const int32_t receiver = messages_.ReceiverOf(messages_.ChannelOf(message));
     if (meshes_[static_cast<size_t>(receiver)].awaited == message) Plan(state.arrived, EventKind::kResume, receiver);
+  }
+
+  // The sender does not need the value any more.
+  void FreeSent(int32_t message, double now) {
+    const int32_t sender = messages_.SenderOf(messages_.ChannelOf(message));
+    memory_[static_cast<size_t>(sender)].Add(now, -BufferBytes(costs_, messages_.SendOf(message)));
   }
 
   // Whether the mesh can go on behind a receive. Otherwise it is resumed when the value arrives.
   bool Arrived(int32_t mesh, const Instruction& instruction, double now) {
     MeshState& state = meshes_[static_cast<size_t>(mesh)];
-    const int32_t number = MessageOf(instruction);
-    const Message& message = messages_[static_cast<size_t>(number)];
+    const int32_t number = messages_.NumberOf(instruction);
+    const MessageState& message = states_[static_cast<size_t>(number)];
     if (message.arrived <= now) {
       if (state.awaited >= 0) state.waiting += now - std::max(state.since, message.sent);
       state.awaited = -1;
@@ -383,12 +269,13 @@ class Simulation {
   const Costs& costs_;
   const Options options_;
   const schedule::StageEdges edges_;
-  std::vector<Route> routes_;  // activation and cotangent of each edge, then step edges
+  const Messages messages_;
+  std::vector<Route> routes_;  // by channel
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   int64_t order_ = 0;  // events planned so far
   std::vector<MeshState> meshes_;
   std::vector<MemoryMeter> memory_;
-  std::vector<Message> messages_;
+  std::vector<MessageState> states_;  // by message
   Network network_;
   std::vector<Network::Finish> finishes_;  // of the last change
   std::vector<int32_t> message_of_;        // by transfer of the network
@@ -405,7 +292,7 @@ class Simulation {
 Result<Timeline> Simulate(const Program& program, const Pipeline& pipeline, const Costs& costs,
                           const Options& options) {
   ALPA_RETURN_IF_ERROR(schedule::Verify(pipeline));
-  ALPA_RETURN_IF_ERROR(schedule::VerifyOperands(program, pipeline));
+  ALPA_RETURN_IF_ERROR(schedule::VerifyInstructions(program, pipeline));
   ALPA_RETURN_IF_ERROR(Verify(costs, pipeline));
   return Simulation(program, pipeline, costs, options).Run();
 }

@@ -85,10 +85,13 @@ TEST(Simulate, ZbH1TakesAsLongAsTheClosedForm) {
   }
   for (int32_t p = 1; p <= 12; ++p) {
     for (int32_t m = p; m <= 3 * p; ++m) {
-      // The bubble (p - 1)(TF + TB - TW) needs W at most as long as B.
-      for (const StageCost& cost : {Times(1, 1, 1), Times(2, 2, 1), Times(1, 2, 1), Times(2, 3, 1)}) {
+      // (p - 1)(TF + TB - TW) while W is the shortest. A longer one cannot shorten the bubble below the time in which
+      // the first microbatch comes to the last mesh, (p - 1) TF, or back from there, (p - 1) TB.
+      for (const StageCost& cost : {Times(1, 1, 1), Times(2, 2, 1), Times(1, 2, 1), Times(2, 3, 1), Times(3, 2, 0.5),
+                                    Times(1, 2, 2), Times(1, 5, 3), Times(2, 1, 2), Times(4, 4, 5)}) {
         const Timeline timeline = RunEqual(ChainPipeline(Kind::kZbH1, p, m), cost);
-        const double bubble = (p - 1) * (cost.forward + cost.backward_input - cost.backward_weight);
+        const double hidden = std::min({cost.forward, cost.backward_input, cost.backward_weight});
+        const double bubble = (p - 1) * (cost.forward + cost.backward_input - hidden);
         const double work = m * (cost.forward + cost.backward_input + cost.backward_weight);
         EXPECT_DOUBLE_EQ(timeline.makespan, work + bubble) << "p=" << p << " m=" << m;
         for (const MeshUse& mesh : timeline.meshes) EXPECT_DOUBLE_EQ(mesh.bubble, bubble);
@@ -239,6 +242,32 @@ TEST(Simulate, RecordsWhatHappens) {
   EXPECT_EQ(timeline.links[1], (LinkUse{LinkKind::kOut, 0, 2, 8}));
   EXPECT_EQ(timeline.links[2], (LinkUse{LinkKind::kIn, 0, 1, 4}));
   EXPECT_EQ(timeline.links[4], (LinkUse{LinkKind::kOut, 1, 1, 4}));
+}
+
+// Two encoders on one host feed a stage on another: their activations share the cards and take twice as long.
+TEST(Simulate, TransfersOfOneHostShareItsCards) {
+  Pipeline pipeline = ChainPipeline(Kind::kInference, 3, 1);
+  pipeline.edges = {{0, 2, 8, 0, false}, {1, 2, 8, 0, false}};
+  Costs costs = WithoutTransfers(pipeline, {Times(1, 0, 0), Times(1, 0, 0), Times(1, 0, 0)});
+  costs.edges = {{0.5, 0, 10, 0}, {0, 0, 10, 0}};
+  costs.hosts.resize(2);
+  for (cluster::Host& host : costs.hosts) host.network = {Seconds(0), 0.25};
+  costs.meshes = {{{0, 1}}, {{0, 1}}, {{1, 1}}};
+  Timeline timeline = Play(pipeline, costs);
+  EXPECT_DOUBLE_EQ(timeline.makespan, 1 + 2 * 2 + 0.5 + 1);
+  EXPECT_EQ(timeline.links[1], (LinkUse{LinkKind::kOut, 0, 4, 16}));
+  EXPECT_EQ(timeline.links[5], (LinkUse{LinkKind::kIn, 1, 4, 16}));
+  EXPECT_EQ(timeline.meshes[2].peak, 20);  // both are on their way at once
+  EXPECT_DOUBLE_EQ(timeline.meshes[2].waiting, 4.5);
+  EXPECT_DOUBLE_EQ(timeline.meshes[2].bubble, 1);
+  costs.stages[1].forward = 3;  // now one follows the other
+  timeline = Play(pipeline, costs);
+  EXPECT_DOUBLE_EQ(timeline.makespan, 3 + 2 + 1);
+  // A host of its own changes nothing: the receiving side is as narrow.
+  costs.stages[1].forward = 1;
+  costs.hosts.push_back(costs.hosts[0]);
+  costs.meshes[1] = {{2, 1}};
+  EXPECT_DOUBLE_EQ(Play(pipeline, costs).makespan, 6.5);
 }
 
 TEST(Simulate, StepEdgesDelayUpdates) {
