@@ -239,7 +239,6 @@ Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Clus
              SimulatePlan(DraftPlan(loaded, cluster, *costs, found, options), cluster, {}));
     out.ranked.push_back({std::move(found), Seconds(simulated.timeline.makespan)});
   }
-  out.gap = out.ranked.front().found.seconds > 0 ? 1 - result.bound / out.ranked.front().found.seconds : 0;
   std::stable_sort(out.ranked.begin(), out.ranked.end(),
                    [](const RankedPlan& a, const RankedPlan& b) { return a.simulated < b.simulated; });
   out.times.simulate = watch.Lap();
@@ -267,6 +266,7 @@ Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Clus
     ALPA_TRY(out.simulated, SimulatePlan(out.plan, cluster, {}));
     out.plan.prediction.step = Seconds(out.simulated.timeline.makespan);
     out.plan.prediction.bound = Seconds(result.bound);
+    out.gap = found.seconds > 0 ? 1 - result.bound / found.seconds : 0;
     out.ranked.erase(out.ranked.begin(), out.ranked.begin() + static_cast<std::ptrdiff_t>(r));
     out.times.exact = watch.Lap();
     return out;

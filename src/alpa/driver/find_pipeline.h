@@ -58,7 +58,7 @@ struct FoundPipeline {
   plan::PipelinePlan plan;         // the best
   SimulatedPlan simulated;         // of it
   std::vector<RankedPlan> ranked;  // by simulated time; the first is the best
-  double gap = 0;                  // of the closed form of the best plan found to the bound of the search
+  double gap = 0;                  // of the plan's closed form to the bound of the search
   bool complete = true;            // false: the search was stopped early
   int64_t states = 0;              // of the search
   frontend::Layering layering;

@@ -106,13 +106,12 @@ class Evaluator {
       const auto parts = [&](int id) {
         return sharding::ShardShape(table_.space(v).spec(id), module_.shape(v), model_.mesh).bytes().value;
       };
-      bytes += static_cast<double>(parts(candidate.results[r]));
+      // Sums that become whole once per step lie as the op makes them until then.
       const auto& layout = ClassOf(node).strategies[static_cast<size_t>(candidate.strategy)].results[r];
       const OpWork& work = sized_.work[static_cast<size_t>(built_.op_of_node[node])];
-      if (!layout.partial.empty() && candidate.whole_runs < work.runs) {
-        const int unsplit = table_.space(v).id(layout.spec);
-        if (unsplit >= 0) bytes += static_cast<double>(parts(unsplit));
-      }
+      const bool late = !layout.partial.empty() && candidate.whole_runs < work.runs;
+      const int lies = late ? table_.space(v).id(layout.spec) : candidate.results[r];
+      if (lies >= 0) bytes += static_cast<double>(parts(lies));
     }
     return bytes;
   }

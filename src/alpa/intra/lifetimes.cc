@@ -43,12 +43,12 @@ std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSign
   const auto end_of_step = static_cast<int64_t>(module.ops.size());
   const std::vector<std::vector<ir::OpId>> users = ir::Users(module);
   std::vector<char> is_output(module.values.size(), 0);
-  std::vector<char> is_state_output(module.values.size(), 0);
+  std::vector<ir::ValueId> replaces(module.values.size(), -1);  // the donated state input a value is written over
   for (size_t o = 0; o < module.outputs.size(); ++o) {
     is_output[static_cast<size_t>(module.outputs[o])] = 1;
     const ir::StepOutput& output = signature.outputs[o];
     if (output.role == ir::OutputRole::kUpdatedState && signature.inputs[static_cast<size_t>(output.updates)].donated)
-      is_state_output[static_cast<size_t>(module.outputs[o])] = 1;
+      replaces[static_cast<size_t>(module.outputs[o])] = module.inputs[static_cast<size_t>(output.updates)];
   }
 
   for (const ir::Op& op : module.ops) {
@@ -86,7 +86,10 @@ std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSign
     for (const ir::ValueId v : op.results) {
       const auto index = static_cast<size_t>(v);
       if (!at(v).materialized) continue;
-      if (is_state_output[index] && ir::IsElementwise(op.kind) && users[index].empty()) continue;  // in place
+      // In place, if nothing reads the old value afterwards.
+      if (replaces[index] >= 0 && ir::IsElementwise(op.kind) &&
+          last[static_cast<size_t>(replaces[index])] <= static_cast<int64_t>(position) + 1)
+        continue;
       const bool from_the_start = !accumulates.empty() && accumulates[position] != 0;
       at(v).live = {from_the_start ? 0 : static_cast<int64_t>(position),
                     std::max(last[index], static_cast<int64_t>(position) + 1)};

@@ -19,7 +19,7 @@ struct Lifetime {
   // kernel passes on to the only op that reads them.
   bool materialized = false;
   // Occupies memory in this range (empty when it does not). A new state value written over the old one (element-wise,
-  // the input donated) occupies none.
+  // the input donated and not read afterwards) occupies none.
   solver::Interval live;
 };
 
