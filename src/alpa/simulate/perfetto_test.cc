@@ -105,7 +105,9 @@ TEST(ToPerfetto, StaysSmallForManyMicrobatches) {
   const Sample sample = MakeSample(Kind::k1F1B, 64, 1024);
   const std::string text = ToPerfetto(sample.timeline, sample.pipeline, {.microbatches = 8});
   EXPECT_LT(text.size(), 4U << 20);
-  EXPECT_LT(text.size() * 10, ToPerfetto(sample.timeline, sample.pipeline, {}).size());
+  const std::string all = ToPerfetto(sample.timeline, sample.pipeline);
+  fmt::print("64 meshes x 1024 microbatches: {} bytes with 8 microbatches, {} with all\n", text.size(), all.size());
+  EXPECT_LT(text.size() * 10, all.size());
   std::set<std::string> forwards;
   std::map<std::string, int64_t> peaks;
   const json parsed = json::parse(text);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "alpa/schedule/check.h"
 #include "alpa/schedule/make_instructions.h"
 #include "alpa/schedule/sample_pipelines.h"
 #include "alpa/simulate/network.h"
@@ -249,6 +250,35 @@ TEST(SimulateRandom, AccountsAddUp) {
     for (MeshUse& mesh : bare.meshes) mesh.memory.clear();
     EXPECT_EQ(Simulate(sample.program, sample.pipeline, sample.costs).value(), bare);
   });
+}
+
+TEST(SimulateRandom, WrongProgramsEnd) {
+  std::mt19937 random(9);
+  int refused = 0, sound = 0;
+  ForSamples(200, 3, [&](Sample sample) {
+    auto& list = sample.program.meshes[static_cast<size_t>(Draw(random, 0, sample.pipeline.meshes - 1))];
+    const auto at = [&] { return list.begin() + Draw(random, 0, static_cast<int32_t>(list.size()) - 1); };
+    switch (Draw(random, 0, 2)) {
+      case 0:
+        list.erase(at());
+        break;
+      case 1:
+        list.insert(at(), *at());
+        break;
+      default:
+        std::iter_swap(at(), at());
+    }
+    const auto timeline = Simulate(sample.program, sample.pipeline, sample.costs, {.events = true});
+    if (Check(sample.program, sample.pipeline).ok()) {
+      EXPECT_TRUE(timeline.ok()) << timeline.error().message;
+      ++sound;
+    } else if (!timeline.ok()) {
+      EXPECT_EQ(timeline.error().code, Code::kInvalidInput);
+      ++refused;
+    }
+  });
+  EXPECT_GT(refused, 50);
+  EXPECT_GT(sound, 50);
 }
 
 // --- Memory, replayed from what ran when. ---

@@ -21,7 +21,6 @@ namespace alpa::simulate {
 namespace {
 
 using schedule::Instruction;
-using schedule::Op;
 using schedule::Pipeline;
 using schedule::Program;
 
