@@ -14,12 +14,16 @@
 namespace alpa::driver {
 namespace {
 
+constexpr double kHardlyMore = 0.05;  // of the memory of a device
+
 // Stages that have the same ops in the same order on the same kind of mesh.
 struct Group {
   std::vector<size_t> stages;
   std::unique_ptr<StageProgram> program;  // of the first of them
   int64_t first_device = 0;
-  std::optional<intra::PlannedStep> free;  // without a limit of memory
+  std::optional<intra::PlannedStep> free;   // without a limit of memory
+  std::optional<intra::PlannedStep> tight;  // the last one with a limit
+  int64_t tight_in_flight = 0;
 };
 
 bool SameOps(const frontend::Segment& a, const frontend::Segment& b) {
@@ -159,6 +163,9 @@ class Solver {
 
   Status SolveGroup(Group* group) {
     ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, found_.microbatches, found_.microbatches, group->program.get()));
+    // Stages with most microbatches in flight first.
+    std::stable_sort(group->stages.begin(), group->stages.end(),
+                     [&](size_t a, size_t b) { return found_.stages[a].in_flight > found_.stages[b].in_flight; });
     for (const size_t s : group->stages) {
       const inter::Stage& stage = found_.stages[s];
       if (!group->free) {
@@ -171,11 +178,21 @@ class Solver {
         Fill(*group, s, *group->free, Bytes(static_cast<int64_t>(peak)));
         continue;
       }
-      const Result<intra::PlannedStep> planned = Plan(*group, stage, stage.in_flight, limit);
-      if (!planned.ok())
-        return Error{planned.error().code, "stage " + std::to_string(s) + ": " + planned.error().message,
-                     planned.error().hint};
-      Fill(*group, s, *planned, planned->plan.prediction->memory);
+      // A solution for more microbatches in flight will do if fewer of them leave hardly more memory.
+      const auto fewer = static_cast<double>(group->tight_in_flight - stage.in_flight);
+      const bool good =
+          group->tight && fewer * group->tight->stage.activation <= kHardlyMore * static_cast<double>(limit->value);
+      if (!good) {
+        Result<intra::PlannedStep> planned = Plan(*group, stage, stage.in_flight, limit);
+        if (!planned.ok())
+          return Error{planned.error().code, "stage " + std::to_string(s) + ": " + planned.error().message,
+                       planned.error().hint};
+        group->tight = *std::move(planned);
+        group->tight_in_flight = stage.in_flight;
+      }
+      Fill(*group, s, *group->tight,
+           Bytes(group->tight->plan.prediction->memory.value -
+                 static_cast<int64_t>(good ? fewer * group->tight->stage.activation : 0)));
     }
     return Ok();
   }

@@ -129,11 +129,7 @@ inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::
   problem.layers = layering.count;
   problem.graph = ChainOf(layering.graph);
   const std::vector<std::string> types = DeviceTypes(cluster);
-  for (const cluster::Host& host : cluster.hosts) {
-    const auto type = static_cast<int>(std::find(types.begin(), types.end(), host.device_type) - types.begin());
-    if (problem.hosts.empty() || problem.hosts.back().type != type) problem.hosts.push_back({type, {}});
-    problem.hosts.back().devices.push_back(static_cast<int>(host.devices));
-  }
+  problem.hosts = HostsOf(cluster);
   for (const std::string& type : types) problem.memory.push_back(MemoryOf(cluster.device_types.at(type), options));
   problem.microbatches =
       options.microbatches.empty() ? LegalMicrobatches(loaded, options.per_microbatch) : options.microbatches;

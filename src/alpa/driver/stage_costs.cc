@@ -8,12 +8,13 @@
 #include <set>
 #include <thread>
 
+#include "alpa/inter/submeshes.h"
 #include "alpa/ir/module.h"
 
 namespace alpa::driver {
 namespace {
 
-constexpr int kAllHostCounts = 16;
+constexpr int kAllHostCounts = 4;
 
 // Runs of neighbouring hosts that are alike: [first, last].
 struct HostRun {
@@ -58,18 +59,25 @@ std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster) {
   return types;
 }
 
+std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster) {
+  const std::vector<std::string> types = DeviceTypes(cluster);
+  std::vector<inter::Hosts> hosts;
+  for (const cluster::Host& host : cluster.hosts) {
+    const auto type = static_cast<int>(std::find(types.begin(), types.end(), host.device_type) - types.begin());
+    if (hosts.empty() || hosts.back().type != type) hosts.push_back({type, {}});
+    hosts.back().devices.push_back(static_cast<int>(host.devices));
+  }
+  return hosts;
+}
+
 std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster) {
+  int most = 0;  // neighbouring hosts that are alike
+  for (const HostRun& run : Runs(cluster)) most = std::max(most, run.hosts);
   std::vector<inter::Submesh> submeshes;
-  const auto add = [&](const inter::Submesh& submesh) {
-    if (submesh.size() <= cluster::kMaxDevices &&
-        std::find(submeshes.begin(), submeshes.end(), submesh) == submeshes.end())
-      submeshes.push_back(submesh);
-  };
-  for (const HostRun& run : Runs(cluster)) {
-    for (int d = 1; d <= run.devices; ++d) add({1, d, run.type});
-    for (int h = 2; h <= run.hosts; ++h) {
-      if (h <= kAllHostCounts || h == run.hosts || (h & (h - 1)) == 0) add({h, run.devices, run.type});
-    }
+  for (const inter::Submesh& submesh : inter::SubmeshChoices(HostsOf(cluster))) {
+    const int h = submesh.hosts;
+    const bool round = h <= kAllHostCounts || (h & (h - 1)) == 0 || h == most;
+    if (submesh.size() <= cluster::kMaxDevices && round) submeshes.push_back(submesh);
   }
   return submeshes;
 }

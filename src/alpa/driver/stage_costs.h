@@ -33,8 +33,10 @@ struct StageCostOptions {
 // The device types of the cluster in the order that numbers stand for (inter::Submesh::type).
 std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster);
 
-// The submeshes that are priced: any number of devices of a host, and all devices of 2, 3, 4, ... equal neighbouring
-// hosts (beyond 16 only powers of two and all).
+// The hosts as the stage search sees them.
+std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster);
+
+// The submeshes that are priced: of those the search can use, beyond four hosts only powers of two and all of them.
 std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster);
 
 // The logical mesh of a submesh: hosts x devices; within a host the factors of its devices that are nearest to a
