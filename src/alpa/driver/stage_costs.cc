@@ -392,11 +392,11 @@ inter::StageCosts::Transfer StageCosts::TransferTime(int last, int next_first, c
     if (same_host) {
       time = sending.intra.alpha.value + sent / std::min(senders, receivers) * sending.intra.beta;
     } else {
-      // What a mesh has of the network: its share of its hosts' cards.
+      // In a chain of stages each host has one border outwards and one inwards, however many stages lie on it, so a
+      // stage has all the cards of its hosts.
       const auto beta = [](const cluster::Host& host, const inter::Submesh& submesh) {
-        const double share =
-            host.network.beta * static_cast<double>(host.devices) / static_cast<double>(submesh.devices);
-        return std::max(share / submesh.hosts, host.device_network_beta / static_cast<double>(submesh.size()));
+        return std::max(host.network.beta / submesh.hosts,
+                        host.device_network_beta / static_cast<double>(submesh.size()));
       };
       time = std::max(sending.network.alpha.value, receiving.network.alpha.value) +
              sent * std::max(beta(sending, sender.submesh), beta(receiving, receiver.submesh));

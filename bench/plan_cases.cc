@@ -1,0 +1,386 @@
+// Plans of one model on one cluster under several restrictions of one search, side by side: for bench/plan.
+//
+//   plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] MODE...
+//
+//   MODE  auto                 no restriction
+//         auto:m=64            this number of microbatches
+//         intra                one stage
+//         inter                every stage on one device
+//         data                 one stage, the batch over all devices (copies of the model)
+//         manual               equal stages on equal submeshes (Megatron-LM's, DeepSpeed's and PP-DP's space): the best
+//         of them equal-layers         stages with equally many layers, on any submeshes equal-operators      stages
+//         with equally many operations, on any submeshes free-traffic         searched without a price for traffic
+//         between stages, then charged for it no-gather            copies are sent one by one to each device of the
+//         receiving mesh linear               branches one after the other given:m:A/HxD,B/HxD  stages with A, B, ...
+//         parts of the layers on H hosts x D devices, in m microbatches
+//
+// One line of JSON per mode on standard output.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "alpa/driver/find_pipeline.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/inter/search.h"
+#include "alpa/xla/engine.h"
+
+namespace alpa {
+namespace {
+
+using inter::FoundPlan;
+using inter::SearchProblem;
+using inter::StageVariant;
+using inter::Submesh;
+
+// Prices with some stages left out, or without traffic.
+class Restricted : public inter::StageCosts {
+ public:
+  explicit Restricted(const inter::StageCosts& base) : base_(base) {}
+  std::function<bool(int first, int last, const Submesh&)> allow;
+  bool free_traffic = false;
+  std::function<bool(const StageVariant&)> allow_variant;
+
+  std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh, int64_t m) const override {
+    if (allow && !allow(first, last, submesh)) return {};
+    std::vector<StageVariant> variants = base_.Variants(first, last, submesh, m);
+    if (allow_variant) std::erase_if(variants, [&](const StageVariant& v) { return !allow_variant(v); });
+    return variants;
+  }
+  Transfer TransferTime(int last, int next_first, const inter::TransferEnd& from, const inter::TransferEnd& to,
+                        bool same_host, int64_t m) const override {
+    return free_traffic ? Transfer{} : base_.TransferTime(last, next_first, from, to, same_host, m);
+  }
+
+ private:
+  const inter::StageCosts& base_;
+};
+
+struct Case {
+  driver::LoadedStep loaded;
+  cluster::Cluster cluster;
+  driver::FindPipelineOptions options;
+  frontend::Layering layering;
+  std::unique_ptr<driver::StageCosts> costs;
+
+  SearchProblem Problem() const { return MakeSearchProblem(loaded, cluster, layering, *costs, options); }
+  // Simulated seconds of a step by priced costs; also sets what the page needs.
+  double Simulate(const FoundPlan& found) const {
+    const auto plan = DraftPlan(loaded, cluster, *costs, found, options);
+    const auto simulated = driver::SimulatePlan(plan, cluster, {});
+    ALPA_CHECK(simulated.ok(), simulated.ok() ? "" : simulated.error().message);
+    return simulated->timeline.makespan;
+  }
+};
+
+template <typename T>
+T Get(Result<T> result) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "plan_cases: %s\n", ToString(result.error()).c_str());
+    std::exit(2);
+  }
+  return std::move(result).value();
+}
+
+inter::SearchOptions Options() {
+  inter::SearchOptions options;
+  options.tolerance = 0.005;
+  options.top = 8;
+  return options;
+}
+
+std::optional<FoundPlan> Best(const Case& c, const std::vector<FoundPlan>& plans) {
+  std::optional<FoundPlan> best;
+  double least = std::numeric_limits<double>::infinity();
+  for (const FoundPlan& plan : plans) {
+    const double seconds = c.Simulate(plan);
+    if (seconds < least) {
+      least = seconds;
+      best = plan;
+    }
+  }
+  return best;
+}
+
+// Stages with the given ranges of layers and submeshes, placed one after the other; each gets its fastest variant that
+// fits in memory.
+std::optional<FoundPlan> Given(const SearchProblem& problem, int64_t m, inter::Schedule schedule,
+                               const std::vector<std::pair<int, int>>& ranges, const std::vector<Submesh>& submeshes) {
+  FoundPlan plan;
+  plan.microbatches = m;
+  plan.schedule = schedule;
+  int host = 0, device = 0, per_host = problem.hosts[0].devices[0];
+  for (size_t s = 0; s < ranges.size(); ++s) {
+    inter::Stage stage;
+    stage.first = ranges[s].first;
+    stage.last = ranges[s].second;
+    stage.submesh = submeshes[s];
+    if (device + stage.submesh.devices > per_host) {
+      ++host;
+      device = 0;
+    }
+    stage.first_host = host;
+    stage.first_device = device;
+    host += stage.submesh.hosts - 1;
+    device += stage.submesh.devices;
+    if (device >= per_host) {
+      ++host;
+      device = 0;
+    }
+    const auto in_flight =
+        schedule == inter::Schedule::kGpipe ? m : std::min<int64_t>(m, static_cast<int64_t>(ranges.size() - s));
+    double best = std::numeric_limits<double>::infinity();
+    for (const StageVariant& v : problem.costs->Variants(stage.first, stage.last, stage.submesh, m)) {
+      const double time = v.time() + v.per_step / static_cast<double>(m);
+      if (v.memory(in_flight) <= problem.memory[static_cast<size_t>(stage.submesh.type)] && time < best) {
+        best = time;
+        stage.variant = v;
+      }
+    }
+    if (std::isinf(best)) return std::nullopt;
+    plan.stages.push_back(stage);
+  }
+  inter::LinkStages(problem, &plan);
+  plan.seconds = inter::EvaluatePlan(problem, &plan);
+  if (std::isinf(plan.seconds)) return std::nullopt;
+  return plan;
+}
+
+std::vector<std::pair<int, int>> EqualRanges(int layers, int stages) {
+  std::vector<std::pair<int, int>> ranges;
+  for (int s = 0; s < stages; ++s) ranges.emplace_back(layers * s / stages, layers * (s + 1) / stages - 1);
+  return ranges;
+}
+
+// Equal stages on equal submeshes: each number of stages that divides devices and layers (as nearly as it can), each
+// number of microbatches, gpipe and 1f1b.
+std::optional<FoundPlan> Manual(const Case& c, const SearchProblem& problem) {
+  std::vector<FoundPlan> plans;
+  const int hosts = static_cast<int>(c.cluster.hosts.size());
+  const int per_host = problem.hosts[0].devices[0];
+  const int devices = hosts * per_host;
+  for (int stages = 1; stages <= std::min(devices, c.layering.count); ++stages) {
+    if (devices % stages != 0) continue;
+    const int size = devices / stages;
+    Submesh submesh{1, size, problem.hosts[0].type};
+    if (size > per_host) {
+      if (size % per_host != 0) continue;
+      submesh = {size / per_host, per_host, problem.hosts[0].type};
+    } else if (per_host % size != 0) {
+      continue;
+    }
+    for (const int64_t m : problem.microbatches) {
+      auto plan = Given(problem, m, inter::Schedule::k1F1B, EqualRanges(c.layering.count, stages),
+                        std::vector<Submesh>(static_cast<size_t>(stages), submesh));
+      if (plan) plans.push_back(*std::move(plan));
+    }
+  }
+  std::sort(plans.begin(), plans.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+  if (plans.size() > 8) plans.resize(8);
+  return Best(c, plans);
+}
+
+// Which layers end a stage when the model is cut into `stages` parts with equally many operations.
+std::vector<std::pair<int, int>> EqualOperators(const Case& c, int stages) {
+  std::vector<double> ops(static_cast<size_t>(c.layering.count), 0);
+  for (size_t i = 0; i < c.layering.layer_of_op.size(); ++i) {
+    if (c.layering.layer_of_op[i] >= 0 && c.loaded.analysis.phases[i] == frontend::OpPhase::kForward)
+      ++ops[static_cast<size_t>(c.layering.layer_of_op[i])];
+  }
+  double all = 0;
+  for (const double n : ops) all += n;
+  std::vector<std::pair<int, int>> ranges;
+  double sum = 0;
+  int first = 0;
+  for (int layer = 0; layer < c.layering.count; ++layer) {
+    sum += ops[static_cast<size_t>(layer)];
+    const int left = stages - static_cast<int>(ranges.size()) - 1;
+    const bool full = sum >= all * static_cast<double>(ranges.size() + 1) / stages - 1e-9;
+    if ((full || c.layering.count - layer - 1 == left) && left > 0) {
+      ranges.emplace_back(first, layer);
+      first = layer + 1;
+    }
+  }
+  ranges.emplace_back(first, c.layering.count - 1);
+  return ranges;
+}
+
+// The best plan whose stages are one of these partitions, on any submeshes.
+std::optional<FoundPlan> WithPartitions(const Case& c,
+                                        const std::vector<std::vector<std::pair<int, int>>>& partitions) {
+  std::vector<FoundPlan> plans;
+  for (const auto& ranges : partitions) {
+    Restricted costs(*c.costs);
+    costs.allow = [&](int first, int last, const Submesh&) {
+      return std::find(ranges.begin(), ranges.end(), std::pair(first, last)) != ranges.end();
+    };
+    SearchProblem problem = c.Problem();
+    problem.costs = &costs;
+    std::erase(problem.schedules, inter::Schedule::kInterleaved);
+    for (FoundPlan& plan : inter::SearchStages(problem, Options()).plans) plans.push_back(std::move(plan));
+  }
+  return Best(c, plans);
+}
+
+nlohmann::ordered_json Row(const Case& c, const std::string& mode, const std::optional<FoundPlan>& found) {
+  nlohmann::ordered_json j;
+  j["mode"] = mode;
+  j["fits"] = found.has_value();
+  if (!found) return j;
+  const auto plan = DraftPlan(c.loaded, c.cluster, *c.costs, *found, c.options);
+  const auto simulated = driver::SimulatePlan(plan, c.cluster, {});
+  j["step_s"] = simulated->timeline.makespan;
+  j["closed_form_s"] = found->seconds;
+  j["microbatches"] = found->microbatches;
+  j["schedule"] = inter::Name(found->schedule);
+  j["flops"] = c.loaded.analysis.total().dot_conv.value;
+  // With what is computed again, as Alpa counts: half of the backward products once more.
+  j["stages"] = nlohmann::ordered_json::array();
+  for (const inter::Stage& stage : found->stages)
+    j["stages"].push_back({{"layers", {stage.first, stage.last}},
+                           {"mesh", {stage.submesh.hosts, stage.submesh.devices}},
+                           {"type", stage.submesh.type},
+                           {"recompute", driver::ChoiceOf(stage.variant.id).recompute},
+                           {"forward_s", stage.variant.forward},
+                           {"backward_s", stage.variant.backward}});
+  return j;
+}
+
+std::optional<FoundPlan> Search(const Case& c, const SearchProblem& problem, int stages = 0) {
+  inter::SearchOptions options = Options();
+  options.stages = stages;
+  return Best(c, inter::SearchStages(problem, options).plans);
+}
+
+std::optional<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
+  std::istringstream in(text);
+  std::string m_text, stages_text;
+  std::getline(in, m_text, ':');
+  std::getline(in, stages_text);
+  std::vector<double> parts;
+  std::vector<Submesh> submeshes;
+  std::istringstream list(stages_text);
+  for (std::string stage; std::getline(list, stage, ',');) {
+    double part = 0;
+    Submesh submesh;
+    submesh.type = c.Problem().hosts[0].type;
+    ALPA_CHECK(std::sscanf(stage.c_str(), "%lf/%dx%d", &part, &submesh.hosts, &submesh.devices) == 3, stage);
+    parts.push_back(part);
+    submeshes.push_back(submesh);
+  }
+  double all = 0, sum = 0;
+  for (const double part : parts) all += part;
+  std::vector<std::pair<int, int>> ranges;
+  int first = 0;
+  for (const double part : parts) {
+    sum += part;
+    const int end = static_cast<int>(std::lround(sum / all * c.layering.count));
+    ranges.emplace_back(first, end - 1);
+    first = end;
+  }
+  const SearchProblem problem = c.Problem();
+  return Given(problem, std::stoll(m_text), inter::Schedule::k1F1B, ranges, submeshes);
+}
+
+std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
+  SearchProblem problem = c->Problem();
+  Restricted costs(*c->costs);
+  problem.costs = &costs;
+  if (mode == "auto") return Search(*c, problem);
+  if (mode.rfind("auto:m=", 0) == 0) {
+    problem.microbatches = {std::stoll(mode.substr(7))};
+    return Search(*c, problem);
+  }
+  if (mode == "intra") return Search(*c, problem, 1);
+  if (mode == "inter") {
+    costs.allow = [](int, int, const Submesh& submesh) { return submesh.size() == 1; };
+    return Search(*c, problem);
+  }
+  if (mode == "data") {
+    const int64_t devices = c->cluster.device_count();
+    costs.allow = [=](int, int, const Submesh& submesh) { return submesh.size() == devices; };
+    costs.allow_variant = [=](const StageVariant& v) {
+      const driver::VariantChoice choice = driver::ChoiceOf(v.id);
+      return choice.weight_level == 0 && v.layout != 0;
+    };
+    return Search(*c, problem, 1);
+  }
+  if (mode == "manual") return Manual(*c, problem);
+  if (mode == "equal-layers" || mode == "equal-operators") {
+    std::vector<std::vector<std::pair<int, int>>> partitions;
+    const int most = static_cast<int>(std::min<int64_t>(c->layering.count, c->cluster.device_count()));
+    for (int stages = 1; stages <= most; ++stages) {
+      if (c->cluster.device_count() % stages != 0) continue;
+      partitions.push_back(mode == "equal-layers" ? EqualRanges(c->layering.count, stages)
+                                                  : EqualOperators(*c, stages));
+    }
+    return WithPartitions(*c, partitions);
+  }
+  if (mode == "free-traffic") {
+    costs.free_traffic = true;
+    const std::vector<FoundPlan> plans = inter::SearchStages(problem, Options()).plans;
+    if (plans.empty()) return std::nullopt;
+    return plans.front();
+  }
+  if (mode.rfind("given:", 0) == 0) return ParseGiven(*c, mode.substr(6));
+  std::fprintf(stderr, "plan_cases: no mode '%s'\n", mode.c_str());
+  std::exit(2);
+}
+
+int Main(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] MODE...\n");
+    return 2;
+  }
+  Case c;
+  driver::LoadOptions load;
+  load.model = argv[1];
+  c.cluster = Get(cluster::LoadCluster(argv[2]));
+  c.loaded = Get(driver::LoadStep(*Get(xla::LoadEngine()), load, driver::Gate({})));
+  std::vector<std::string> modes;
+  for (int i = 3; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--per-microbatch") {
+      c.options.per_microbatch = true;
+    } else if (word == "--layers") {
+      c.options.layers = std::stoi(argv[++i]);
+    } else if (word == "--memory") {
+      c.options.memory = Bytes(std::stoll(argv[++i]));
+    } else {
+      modes.push_back(word);
+    }
+  }
+  const auto prepare = [&](bool branches, bool gather) {
+    c.options.branches = branches;
+    c.options.local_gather = gather;
+    frontend::LayerOptions layers;
+    layers.count = c.options.layers;
+    layers.branches = branches;
+    c.layering = Get(frontend::FindLayers(c.loaded.step.module, c.loaded.analysis, layers));
+    driver::StageCostOptions costs;
+    costs.per_microbatch = c.options.per_microbatch;
+    costs.local_gather = gather;
+    c.costs = Get(driver::StageCosts::Make(c.loaded, c.layering, c.cluster, costs));
+  };
+  bool branches = true, gather = true;
+  prepare(branches, gather);
+  for (const std::string& mode : modes) {
+    const bool want_branches = mode != "linear", want_gather = mode != "no-gather";
+    if (want_branches != branches || want_gather != gather) prepare(branches = want_branches, gather = want_gather);
+    const std::string inner = mode == "linear" || mode == "no-gather" ? "auto" : mode;
+    std::printf("%s\n", Row(c, mode, Run(&c, inner)).dump().c_str());
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace alpa
+
+int main(int argc, char** argv) { return alpa::Main(argc, argv); }
