@@ -1,6 +1,10 @@
 // Plans of one model on one cluster under several restrictions of one search, side by side: for bench/plan.
 //
-//   plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] MODE...
+//   plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] [--speed X] [--alpa-space] MODE...
+//
+//   --speed X     devices compute X times as fast as the cluster says: calibration
+//   --alpa-space  what Alpa chooses from: 1F1B, recomputation always, submeshes of 1, 2, 4, 8, ... devices or whole
+//   hosts
 //
 //   MODE  auto                 no restriction
 //         auto:m=64            this number of microbatches
@@ -68,6 +72,7 @@ struct Case {
   driver::FindPipelineOptions options;
   frontend::Layering layering;
   std::unique_ptr<driver::StageCosts> costs;
+  bool alpa_space = false;
 
   SearchProblem Problem() const { return MakeSearchProblem(loaded, cluster, layering, *costs, options); }
   // Simulated seconds of a step by priced costs; also sets what the page needs.
@@ -292,6 +297,10 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
   SearchProblem problem = c->Problem();
   Restricted costs(*c->costs);
   problem.costs = &costs;
+  if (c->alpa_space) {
+    problem.schedules = {inter::Schedule::k1F1B};
+    costs.allow_variant = [](const StageVariant& v) { return driver::ChoiceOf(v.id).recompute; };
+  }
   if (mode == "auto") return Search(*c, problem);
   if (mode.rfind("auto:m=", 0) == 0) {
     problem.microbatches = {std::stoll(mode.substr(7))};
@@ -305,9 +314,9 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
   if (mode == "data") {
     const int64_t devices = c->cluster.device_count();
     costs.allow = [=](int, int, const Submesh& submesh) { return submesh.size() == devices; };
-    costs.allow_variant = [=](const StageVariant& v) {
+    costs.allow_variant = [alpa = c->alpa_space](const StageVariant& v) {
       const driver::VariantChoice choice = driver::ChoiceOf(v.id);
-      return choice.weight_level == 0 && v.layout != 0;
+      return choice.weight_level == 0 && v.layout != 0 && (choice.recompute || !alpa);
     };
     return Search(*c, problem, 1);
   }
@@ -333,9 +342,19 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
   std::exit(2);
 }
 
+void Speed(double factor, cluster::Cluster* cluster) {
+  for (auto& [name, type] : cluster->device_types) {
+    for (auto& [dtype, flops] : type.matrix_flops) flops *= factor;
+    type.vector_flops *= factor;
+    type.memory_bandwidth *= factor;
+  }
+}
+
 int Main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr, "usage: plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] MODE...\n");
+    std::fprintf(stderr,
+                 "usage: plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] [--speed X] "
+                 "[--alpa-space] MODE...\n");
     return 2;
   }
   Case c;
@@ -348,6 +367,10 @@ int Main(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--per-microbatch") {
       c.options.per_microbatch = true;
+    } else if (word == "--alpa-space") {
+      c.alpa_space = true;
+    } else if (word == "--speed") {
+      Speed(std::stod(argv[++i]), &c.cluster);
     } else if (word == "--layers") {
       c.options.layers = std::stoi(argv[++i]);
     } else if (word == "--memory") {
