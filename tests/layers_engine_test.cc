@@ -134,6 +134,41 @@ void CheckTogether(const Model& model, const Layering& layering, const std::vect
   }
 }
 
+// For each value a hash of the term it stands for, given those of the inputs: two values with the same term are equal.
+std::vector<uint64_t> Terms(const ir::Module& module, const std::vector<uint64_t>& inputs) {
+  auto mix = [](uint64_t a, uint64_t b) {
+    return (a ^ (b + 0x9e3779b97f4a7c15ULL + (a << 6))) * 0xff51afd7ed558ccdULL;
+  };
+  std::vector<uint64_t> out(module.values.size(), 0);
+  for (size_t i = 0; i < inputs.size(); ++i) out[static_cast<size_t>(module.inputs[i])] = inputs[i];
+  for (const ir::Op& op : module.ops) {
+    if (op.kind == ir::OpKind::kParameter) continue;
+    uint64_t h = ir::Fingerprint(op);
+    for (const ValueId v : op.operands) h = mix(h, out[static_cast<size_t>(v)]);
+    for (size_t r = 0; r < op.results.size(); ++r) out[static_cast<size_t>(op.results[r])] = mix(h, r);
+  }
+  return out;
+}
+
+std::vector<uint64_t> TermsOfStep(const ir::Module& module) {
+  std::vector<uint64_t> inputs(module.inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = 1000 + i;
+  return Terms(module, inputs);
+}
+
+// Given the values of the step on its borders, the segment computes values of the step.
+void CheckTerms(const Model& model, const std::vector<uint64_t>& step, const Segment& segment) {
+  std::vector<uint64_t> inputs;
+  for (const ValueId v : segment.module.inputs) {
+    inputs.push_back(step[static_cast<size_t>(segment.value_origin[static_cast<size_t>(v)])]);
+  }
+  const std::vector<uint64_t> terms = Terms(segment.module, inputs);
+  for (size_t v = 0; v < terms.size(); ++v) {
+    ASSERT_EQ(terms[v], step[static_cast<size_t>(segment.value_origin[v])])
+        << model.name << ": " << Describe(segment.module, segment.module.producer(static_cast<ValueId>(v)));
+  }
+}
+
 void CheckValid(const Model& model, const Segment& segment) {
   const Status valid = ir::Verify(segment.module);
   ASSERT_TRUE(valid.ok()) << model.name << ": " << valid.error().message;
@@ -181,14 +216,18 @@ TEST(Segments, OfOneLayerEachAreTheStepTogether) {
   }
 }
 
-TEST(Segments, OfEveryRangeAreValid) {
+TEST(Segments, OfEveryRangeComputeValuesOfTheStep) {
   for (const Model& model : Models()) {
+    const std::vector<uint64_t> terms = TermsOfStep(model.module);
     const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
     for (int first = 0; first < layering.count; ++first) {
       for (int last = first; last < std::min(layering.count, first + 6); ++last) {
-        CheckValid(model, ExtractSegment(model.module, model.analysis, layering, first, last, false));
+        const Segment once = ExtractSegment(model.module, model.analysis, layering, first, last, false);
+        CheckValid(model, once);
+        CheckTerms(model, terms, once);
         const Segment again = ExtractSegment(model.module, model.analysis, layering, first, last, true);
         CheckValid(model, again);
+        CheckTerms(model, terms, again);
         CheckRecomputation(model, layering, again);
       }
     }
@@ -202,6 +241,104 @@ TEST(Segments, OfAllLayersIsTheStep) {
       EXPECT_EQ(ir::Fingerprint(all.module), ir::Fingerprint(model.module)) << model.name << ", " << layering.count;
       EXPECT_EQ(all.signature, model.analysis.signature) << model.name;
     }
+  }
+}
+
+// Blocks are told by the parameters they own.
+std::vector<std::set<int>> BlocksOfLayers(const Model& model, const Layering& layering, const std::string& prefix) {
+  std::vector<std::set<int>> out(static_cast<size_t>(layering.count));
+  for (size_t i = 0; i < model.module.inputs.size(); ++i) {
+    const std::string& name = model.module.input_names[i];
+    if (name.rfind(prefix, 0) != 0) continue;
+    const OpId op = model.module.value(model.module.inputs[i]).producer;
+    out[static_cast<size_t>(layering.layer_of_op[static_cast<size_t>(op)])].insert(
+        std::stoi(name.substr(prefix.size())));
+  }
+  return out;
+}
+
+TEST(Layers, AreTheBlocksOfTransformersAndResidualNetworks) {
+  struct Case {
+    std::string model, prefix;
+    int blocks;
+  };
+  for (const Case& c : std::vector<Case>{{"gpt_tiny", "params['h'][", 4},
+                                         {"gpt_small", "params['h'][", 6},
+                                         {"gpt_tiny_bf16", "params['h'][", 4},
+                                         {"gpt_tiny_remat", "params['h'][", 4},
+                                         {"gpt_tiny_tied_gather", "params['h'][", 4},
+                                         {"gqa_rope", "params['h'][", 2},
+                                         {"moe_tiny", "params['h'][", 4},
+                                         {"moe_mini", "params['h'][", 4},
+                                         {"wresnet_tiny", "params['blocks'][", 3},
+                                         {"wresnet_tiny_gn", "params['blocks'][", 3},
+                                         {"wresnet_mini", "params['blocks'][", 16}}) {
+    const Model model = Load(c.model);
+    const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+    ASSERT_EQ(layering.count, c.blocks) << c.model;
+    const auto blocks = BlocksOfLayers(model, layering, c.prefix);
+    for (int layer = 0; layer < c.blocks; ++layer) {
+      EXPECT_EQ(blocks[static_cast<size_t>(layer)], std::set<int>{layer}) << c.model;
+    }
+  }
+}
+
+TEST(Layers, ExchangeOneActivationAndOneCotangentInATransformer) {
+  const Model model = Load("gpt_tiny_remat");
+  const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+  for (int layer = 0; layer < 4; ++layer) {
+    const Segment s = ExtractSegment(model.module, model.analysis, layering, layer, layer, false);
+    std::map<BorderKind, std::vector<std::string>> shapes;
+    for (size_t i = 0; i < s.input_kinds.size(); ++i) {
+      shapes[s.input_kinds[i]].push_back(ToString(s.module.shape(s.module.inputs[i])));
+    }
+    const std::vector<std::string> one = {"f32[16,32,32]"};
+    const std::vector<std::string> scalars = {"f32[]", "f32[]"};  // Adam's bias corrections
+    EXPECT_EQ(shapes[BorderKind::kActivation], layer > 0 ? one : std::vector<std::string>{});
+    EXPECT_EQ(shapes[BorderKind::kCotangent], layer < 3 ? one : std::vector<std::string>{});
+    EXPECT_EQ(shapes[BorderKind::kSum], layer < 3 ? scalars : std::vector<std::string>{});
+    EXPECT_TRUE(shapes[BorderKind::kShared].empty());
+  }
+}
+
+TEST(Layers, RecomputedOpsBelongToTheLayerTheyRecompute) {
+  const Model model = Load("gpt_tiny_remat");
+  const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+  const Model plain = Load("gpt_tiny");
+  const Layering without = Get(FindLayers(plain.module, plain.analysis, {}));
+  for (size_t layer = 0; layer < 4; ++layer) {
+    const double again = layering.layers[layer].backward.value - without.layers[layer].backward.value;
+    // All of a block but its last matrix product, whose result nothing reads; the head is not recomputed.
+    const double forward = without.layers[1].forward.value;
+    EXPECT_GT(again, 0.6 * forward) << layer;
+    EXPECT_LT(again, forward) << layer;
+  }
+}
+
+TEST(Layers, TowersAreBranches) {
+  const Model model = Load("two_tower_sum");
+  const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+  ASSERT_EQ(layering.graph.items.size(), 2U);
+  ASSERT_EQ(layering.graph.items[0].branches.size(), 2U);
+  EXPECT_EQ(layering.graph.items[1].layer, layering.count - 1);
+  const int second = layering.graph.items[0].branches[1].items[0].layer;
+  EXPECT_EQ(layering.layers[static_cast<size_t>(layering.count) - 1].from,
+            (std::vector<int>{second - 1, layering.count - 2}));
+  const Layering chain = Get(FindLayers(model.module, model.analysis, {.branches = false}));
+  for (const LayerChain::Item& item : chain.graph.items) EXPECT_TRUE(item.branches.empty());
+}
+
+TEST(StructuralHash, IsTheSameForInteriorBlocks) {
+  for (const std::string name : {"gpt_small", "gpt_tiny_bf16", "gpt_tiny_remat"}) {
+    const Model model = Load(name);
+    const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+    std::vector<uint64_t> hashes;
+    for (int layer = 0; layer < layering.count; ++layer) {
+      const Segment segment = ExtractSegment(model.module, model.analysis, layering, layer, layer, true);
+      hashes.push_back(StructuralHash(segment, model.analysis.batch));
+    }
+    EXPECT_EQ(std::set<uint64_t>(hashes.begin(), hashes.end()).size(), 3U) << name;
+    EXPECT_EQ(std::set<uint64_t>(hashes.begin() + 1, hashes.end() - 1).size(), 1U) << name;
   }
 }
 
