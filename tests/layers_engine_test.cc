@@ -13,6 +13,7 @@
 #include "alpa/base/file.h"
 #include "alpa/frontend/layers.h"
 #include "alpa/frontend/segment.h"
+#include "alpa/frontend/unstack.h"
 #include "alpa/xla/engine_test_support.h"
 
 namespace alpa::frontend {
@@ -339,6 +340,49 @@ TEST(StructuralHash, IsTheSameForInteriorBlocks) {
     }
     EXPECT_EQ(std::set<uint64_t>(hashes.begin(), hashes.end()).size(), 3U) << name;
     EXPECT_EQ(std::set<uint64_t>(hashes.begin() + 1, hashes.end() - 1).size(), 1U) << name;
+  }
+}
+
+TEST(Unstack, GivesEachLayerOfAScanItsOwnParameters) {
+  for (const std::string name : {"gpt_scan", "gpt_scan_remat"}) {
+    const Model model = Load(name);
+    const Unstacked apart = Get(UnstackParameters(model.module, model.analysis.signature));
+    ASSERT_TRUE(ir::Verify(apart.module).ok());
+    ASSERT_TRUE(ir::Verify(apart.signature, apart.module).ok());
+    EXPECT_EQ(apart.stacks, 36) << "12 parameters and two moments of each";
+    EXPECT_EQ(apart.inputs.size(), model.module.inputs.size() + 3 * 36);
+    const StepAnalysis analysis = Get(AnalyzeStep(apart.module, {}));
+    EXPECT_EQ(analysis.signature, apart.signature) << name;
+    for (const OpPhase phase : {OpPhase::kForward, OpPhase::kBackward, OpPhase::kUpdate}) {
+      EXPECT_EQ(analysis.total(phase).dot_conv, model.analysis.total(phase).dot_conv);
+    }
+    EXPECT_NEAR(analysis.total().other.value, model.analysis.total().other.value,
+                0.02 * model.analysis.total().other.value);
+    const Layering layering = Get(FindLayers(apart.module, analysis, {}));
+    ASSERT_EQ(layering.count, 4);
+    std::set<uint64_t> interior;
+    for (int layer = 0; layer < 4; ++layer) {
+      const Segment s = ExtractSegment(apart.module, analysis, layering, layer, layer, false);
+      EXPECT_EQ(std::count(s.input_kinds.begin(), s.input_kinds.end(), BorderKind::kShared), 0);
+      if (layer == 1 || layer == 2) interior.insert(StructuralHash(s, analysis.batch));
+    }
+    EXPECT_EQ(interior.size(), 1U);
+    EXPECT_EQ(layering.layers[1].parameters, layering.layers[2].parameters);
+    EXPECT_GT(layering.layers[1].parameters.value, 0);
+  }
+}
+
+TEST(Unstack, LeavesOtherModelsAlone) {
+  for (const Model& model : Models()) {
+    const Unstacked apart = Get(UnstackParameters(model.module, model.analysis.signature));
+    const Status valid = ir::Verify(apart.module);
+    ASSERT_TRUE(valid.ok()) << model.name << ": " << valid.error().message;
+    if (apart.stacks > 0) {
+      EXPECT_TRUE(model.name.rfind("gpt_scan", 0) == 0) << model.name;
+      continue;
+    }
+    EXPECT_EQ(ir::Fingerprint(apart.module), ir::Fingerprint(model.module)) << model.name;
+    EXPECT_EQ(apart.signature, model.analysis.signature) << model.name;
   }
 }
 
