@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "alpa/base/file.h"
+#include "alpa/frontend/evaluate_test_support.h"
 #include "alpa/frontend/layers.h"
 #include "alpa/frontend/segment.h"
 #include "alpa/frontend/unstack.h"
@@ -369,6 +370,56 @@ TEST(Unstack, GivesEachLayerOfAScanItsOwnParameters) {
     EXPECT_EQ(interior.size(), 1U);
     EXPECT_EQ(layering.layers[1].parameters, layering.layers[2].parameters);
     EXPECT_GT(layering.layers[1].parameters.value, 0);
+  }
+}
+
+// What a runtime does with arrays on their way to and from the new step.
+std::vector<Tensor> SplitInputs(const Unstacked& apart, const std::vector<Tensor>& whole) {
+  std::vector<Tensor> out;
+  for (const StackPart& part : apart.inputs) {
+    const Tensor& from = whole[static_cast<size_t>(part.whole)];
+    if (part.part < 0) {
+      out.push_back(from);
+      continue;
+    }
+    Tensor t = from;
+    t.dims[0] = 1;
+    const size_t size = from.data.size() / static_cast<size_t>(from.dims[0]);
+    t.data.assign(from.data.begin() + static_cast<std::ptrdiff_t>(size) * part.part,
+                  from.data.begin() + static_cast<std::ptrdiff_t>(size) * (part.part + 1));
+    out.push_back(std::move(t));
+  }
+  return out;
+}
+
+std::vector<Tensor> JoinOutputs(const Unstacked& apart, const std::vector<Tensor>& parts, size_t count) {
+  std::vector<Tensor> out(count);
+  for (size_t o = 0; o < parts.size(); ++o) {
+    Tensor& whole = out[static_cast<size_t>(apart.outputs[o].whole)];
+    if (apart.outputs[o].part <= 0) {
+      whole = parts[o];
+      continue;
+    }
+    EXPECT_EQ(whole.dims[0], apart.outputs[o].part);
+    ++whole.dims[0];
+    whole.data.insert(whole.data.end(), parts[o].data.begin(), parts[o].data.end());
+  }
+  return out;
+}
+
+TEST(Unstack, ComputesTheSameNumbers) {
+  for (const std::string name : {"gpt_scan", "gpt_scan_remat"}) {
+    const Model model = Load(name);
+    const Unstacked apart = Get(UnstackParameters(model.module, model.analysis.signature));
+    const std::vector<Tensor> inputs = SomeInputs(model.module);
+    const std::vector<Tensor> expected = EvaluateModule(model.module, inputs);
+    const std::vector<Tensor> got =
+        JoinOutputs(apart, EvaluateModule(apart.module, SplitInputs(apart, inputs)), expected.size());
+    double largest = 0;
+    for (size_t o = 0; o < expected.size(); ++o) largest = std::max(largest, LargestDifference(got[o], expected[o]));
+    EXPECT_LT(largest, 1e-12) << name;
+    // The step does something with these numbers.
+    EXPECT_GT(LargestDifference(expected[1], inputs[1]), 1e-6) << name;
   }
 }
 
