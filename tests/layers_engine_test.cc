@@ -14,6 +14,7 @@
 #include "alpa/frontend/evaluate_test_support.h"
 #include "alpa/frontend/layers.h"
 #include "alpa/frontend/segment.h"
+#include "alpa/frontend/segment_test_support.h"
 #include "alpa/frontend/unstack.h"
 #include "alpa/xla/engine_test_support.h"
 
@@ -94,126 +95,15 @@ TEST(Layers, HoldForEveryModelAndCount) {
   EXPECT_GT(layerings, 200U);
 }
 
-bool IsFreeOrInput(const Model& model, const Layering& layering, OpId op) {
-  return layering.layer_of_op[static_cast<size_t>(op)] == -1 || model.module.op(op).kind == ir::OpKind::kParameter;
-}
-
-// The segments of the layers together are the step: every op once, every value that enters leaves another one.
-void CheckTogether(const Model& model, const Layering& layering, const std::vector<Segment>& segments) {
-  std::map<OpId, int> times;
-  std::set<std::pair<ValueId, BorderKind>> given;
-  std::vector<int> own_outputs(1, 0);
-  for (const Segment& s : segments) {
-    for (const OpId origin : s.op_origin) {
-      if (!IsFreeOrInput(model, layering, origin)) ++times[origin];
-    }
-    for (size_t i = 0; i < s.module.inputs.size(); ++i) {
-      const OpId producer = s.module.value(s.module.inputs[i]).producer;
-      const OpId origin = s.op_origin[static_cast<size_t>(producer)];
-      if (!IsFreeOrInput(model, layering, origin)) --times[origin];  // the input that stands for it is no copy
-    }
-    for (size_t o = 0; o < s.module.outputs.size(); ++o) {
-      given.insert({s.value_origin[static_cast<size_t>(s.module.outputs[o])], s.output_kinds[o]});
-      own_outputs[0] += s.output_kinds[o] == BorderKind::kOwn;
-    }
-  }
-  for (size_t i = 0; i < model.module.ops.size(); ++i) {
-    const auto id = static_cast<OpId>(i);
-    if (IsFreeOrInput(model, layering, id)) continue;
-    EXPECT_EQ(times[id], 1) << model.name << ": " << Describe(model.module, model.module.op(id));
-  }
-  EXPECT_EQ(own_outputs[0], static_cast<int>(model.module.outputs.size())) << model.name;
-  for (const Segment& s : segments) {
-    for (size_t i = 0; i < s.module.inputs.size(); ++i) {
-      if (s.input_kinds[i] == BorderKind::kOwn) {
-        EXPECT_EQ(s.input_layers[i], -1);
-        continue;
-      }
-      EXPECT_GE(s.input_layers[i], 0);
-      EXPECT_TRUE(given.contains({s.value_origin[static_cast<size_t>(s.module.inputs[i])], s.input_kinds[i]}))
-          << model.name << ": nothing gives " << s.module.input_names[i] << " as " << Name(s.input_kinds[i]);
-    }
-  }
-}
-
-// For each value a hash of the term it stands for, given those of the inputs: two values with the same term are equal.
-std::vector<uint64_t> Terms(const ir::Module& module, const std::vector<uint64_t>& inputs) {
-  auto mix = [](uint64_t a, uint64_t b) {
-    return (a ^ (b + 0x9e3779b97f4a7c15ULL + (a << 6))) * 0xff51afd7ed558ccdULL;
-  };
-  std::vector<uint64_t> out(module.values.size(), 0);
-  for (size_t i = 0; i < inputs.size(); ++i) out[static_cast<size_t>(module.inputs[i])] = inputs[i];
-  for (const ir::Op& op : module.ops) {
-    if (op.kind == ir::OpKind::kParameter) continue;
-    uint64_t h = ir::Fingerprint(op);
-    for (const ValueId v : op.operands) h = mix(h, out[static_cast<size_t>(v)]);
-    for (size_t r = 0; r < op.results.size(); ++r) out[static_cast<size_t>(op.results[r])] = mix(h, r);
-  }
-  return out;
-}
-
-std::vector<uint64_t> TermsOfStep(const ir::Module& module) {
-  std::vector<uint64_t> inputs(module.inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = 1000 + i;
-  return Terms(module, inputs);
-}
-
-// Given the values of the step on its borders, the segment computes values of the step.
-void CheckTerms(const Model& model, const std::vector<uint64_t>& step, const Segment& segment) {
-  std::vector<uint64_t> inputs;
-  for (const ValueId v : segment.module.inputs) {
-    inputs.push_back(step[static_cast<size_t>(segment.value_origin[static_cast<size_t>(v)])]);
-  }
-  const std::vector<uint64_t> terms = Terms(segment.module, inputs);
-  for (size_t v = 0; v < terms.size(); ++v) {
-    ASSERT_EQ(terms[v], step[static_cast<size_t>(segment.value_origin[v])])
-        << model.name << ": " << Describe(segment.module, segment.module.producer(static_cast<ValueId>(v)));
-  }
-}
-
-void CheckValid(const Model& model, const Segment& segment) {
-  const Status valid = ir::Verify(segment.module);
-  ASSERT_TRUE(valid.ok()) << model.name << ": " << valid.error().message;
-  const Status fits = ir::Verify(segment.signature, segment.module);
-  ASSERT_TRUE(fits.ok()) << model.name << ": " << fits.error().message;
-  ASSERT_EQ(segment.op_origin.size(), segment.module.ops.size());
-  ASSERT_EQ(segment.value_origin.size(), segment.module.values.size());
-  ASSERT_EQ(segment.phases.size(), segment.module.ops.size());
-  ASSERT_EQ(segment.weight_gradient.size(), segment.module.ops.size());
-  ASSERT_EQ(segment.input_kinds.size(), segment.module.inputs.size());
-  ASSERT_EQ(segment.output_kinds.size(), segment.module.outputs.size());
-  ASSERT_EQ(segment.input_layers.size(), segment.module.inputs.size());
-  EXPECT_TRUE(std::is_sorted(segment.phases.begin() + static_cast<std::ptrdiff_t>(segment.module.inputs.size()),
-                             segment.phases.end()))
-      << "forward, backward, update";
-}
-
-// With recomputation, backward ops read no value that a forward op of their own layer computed.
-void CheckRecomputation(const Model& model, const Layering& layering, const Segment& segment) {
-  auto layer = [&](OpId op) {
-    return layering.layer_of_op[static_cast<size_t>(segment.op_origin[static_cast<size_t>(op)])];
-  };
-  for (size_t i = 0; i < segment.module.ops.size(); ++i) {
-    if (segment.phases[i] != OpPhase::kBackward) continue;
-    for (const ValueId v : segment.module.ops[i].operands) {
-      const OpId p = segment.module.value(v).producer;
-      const ir::Op& producer = segment.module.op(p);
-      if (producer.kind == ir::OpKind::kParameter || producer.kind == ir::OpKind::kRng || layer(p) == -1) continue;
-      EXPECT_FALSE(segment.phases[static_cast<size_t>(p)] == OpPhase::kForward &&
-                   layer(p) == layer(static_cast<OpId>(i)))
-          << model.name << ": " << Describe(segment.module, segment.module.ops[i]) << " reads " << producer.name;
-    }
-  }
-}
-
 TEST(Segments, OfOneLayerEachAreTheStepTogether) {
   for (const Model& model : Models()) {
+    SCOPED_TRACE(model.name);
     for (const Layering& layering : LayeringsOf(model)) {
       std::vector<Segment> segments;
       for (int layer = 0; layer < layering.count; ++layer) {
         segments.push_back(ExtractSegment(model.module, model.analysis, layering, layer, layer, false));
       }
-      CheckTogether(model, layering, segments);
+      ExpectTogetherTheStep(model.module, layering, segments);
     }
   }
 }
@@ -222,15 +112,16 @@ TEST(Segments, OfEveryRangeComputeValuesOfTheStep) {
   for (const Model& model : Models()) {
     const std::vector<uint64_t> terms = TermsOfStep(model.module);
     const Layering layering = Get(FindLayers(model.module, model.analysis, {}));
+    SCOPED_TRACE(model.name);
     for (int first = 0; first < layering.count; ++first) {
       for (int last = first; last < std::min(layering.count, first + 6); ++last) {
         const Segment once = ExtractSegment(model.module, model.analysis, layering, first, last, false);
-        CheckValid(model, once);
-        CheckTerms(model, terms, once);
+        ExpectValid(once);
+        ExpectTermsOfStep(once, terms);
         const Segment again = ExtractSegment(model.module, model.analysis, layering, first, last, true);
-        CheckValid(model, again);
-        CheckTerms(model, terms, again);
-        CheckRecomputation(model, layering, again);
+        ExpectValid(again);
+        ExpectTermsOfStep(again, terms);
+        ExpectRecomputed(again, layering);
       }
     }
   }

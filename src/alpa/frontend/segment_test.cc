@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <random>
 
 #include "alpa/frontend/evaluate_test_support.h"
+#include "alpa/frontend/segment_test_support.h"
 #include "alpa/frontend/step_test_support.h"
 
 namespace alpa::frontend {
@@ -153,6 +155,89 @@ TEST(Segments, TogetherComputeTheStep) {
       EXPECT_LT(largest, 1e-12) << lasts.size() << " stages";
     }
   }
+}
+
+// A step of no sense: phases are dealt out, ops read whatever comes before (backward ops forward and backward values,
+// ...).
+TestStep RandomStep(std::mt19937& random) {
+  const ir::Shape shape{ir::DType::kF32, {4, 4}};
+  ir::GraphBuilder g("random");
+  std::vector<ValueId> values;
+  std::vector<ir::StepInput> inputs;
+  for (int k = 0; k < 6; ++k) {
+    values.push_back(g.Parameter(shape, "in" + std::to_string(k)));
+    const ir::InputRole role = k < 3   ? ir::InputRole::kParameter
+                               : k < 4 ? ir::InputRole::kState
+                                       : ir::InputRole::kBatch;
+    inputs.push_back({role, k < 4 ? k : -1, false});
+  }
+  TestStep step;
+  ValueId loss = values[0];
+  std::vector<size_t> ends;  // values there are behind each phase
+  for (const int ops : {16, 16, 8}) {
+    for (int k = 0; k < ops; ++k) {
+      // Mostly what came last, so that the graph is deep.
+      auto any = [&] {
+        const size_t back = random() % 3 != 0 ? random() % 4 : random() % values.size();
+        return values[values.size() - 1 - back];
+      };
+      const uint64_t kind = random() % 8;
+      if (kind < 4) values.push_back(g.MatMul(any(), any()));
+      if (kind == 4) values.push_back(g.Broadcast(g.Reduce(any(), {1}), {4, 4}, {0}));
+      if (kind == 5) values.push_back(g.Add(any(), g.Fill(shape, 2)));
+      if (kind > 5) values.push_back(g.Add(any(), any()));
+    }
+    if (ends.empty()) loss = values.back();
+    ends.push_back(static_cast<size_t>(g.Build({values.back()}).ops.size()));
+  }
+  std::vector<ValueId> outputs;
+  for (size_t k = 0; k < 4; ++k) outputs.push_back(values[values.size() - 1 - random() % (k < 3 ? 8 : values.size())]);
+  outputs.push_back(loss);
+  step.module = g.Build(outputs);
+  StepAnalysis& analysis = step.analysis;
+  analysis.signature = {inputs, std::vector<ir::StepOutput>(5), 4};
+  for (int32_t k = 0; k < 4; ++k)
+    analysis.signature.outputs[static_cast<size_t>(k)] = {ir::OutputRole::kUpdatedState, k};
+  analysis.flops = CountFlops(step.module);
+  analysis.batch.values.resize(step.module.values.size());
+  for (size_t i = 0; i < step.module.ops.size(); ++i) {
+    analysis.phases.push_back(i < ends[0] ? OpPhase::kForward : i < ends[1] ? OpPhase::kBackward : OpPhase::kUpdate);
+  }
+  return step;
+}
+
+TEST(Segments, OfRandomStepsComputeThem) {
+  std::mt19937 random(11);
+  int branched = 0;
+  for (int round = 0; round < 200; ++round) {
+    SCOPED_TRACE(round);
+    const TestStep step = RandomStep(random);
+    const std::vector<uint64_t> terms = TermsOfStep(step.module);
+    for (const int count : {0, 1, 2, 4}) {
+      const auto layering = FindLayers(step.module, step.analysis, {.count = count});
+      if (!layering.ok()) continue;
+      const Status valid = Verify(*layering, step.module, step.analysis);
+      ASSERT_TRUE(valid.ok()) << valid.error().message;
+      for (const LayerChain::Item& item : layering->graph.items) branched += !item.branches.empty();
+      std::vector<Segment> segments;
+      for (int first = 0; first < layering->count; ++first) {
+        for (int last = first; last < layering->count; ++last) {
+          for (const bool recompute : {false, true}) {
+            const Segment s = ExtractSegment(step.module, step.analysis, *layering, first, last, recompute);
+            ExpectValid(s);
+            ExpectTermsOfStep(s, terms);
+            if (recompute) ExpectRecomputed(s, *layering);
+            if (!recompute && first == last) segments.push_back(s);
+          }
+        }
+      }
+      ExpectTogetherTheStep(step.module, *layering, segments);
+      const Segment all = ExtractSegment(step.module, step.analysis, *layering, 0, layering->count - 1, false);
+      EXPECT_EQ(ir::Fingerprint(all.module), ir::Fingerprint(step.module));
+    }
+    if (testing::Test::HasFailure()) break;
+  }
+  EXPECT_GT(branched, 0);
 }
 
 TEST(StructuralHash, TellsLayersApartByWhatTheyCost) {
