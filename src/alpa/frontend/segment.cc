@@ -194,6 +194,12 @@ class Extractor {
   }
 
   void PushOp(ir::Op op, OpId origin, OpPhase phase) {
+    if (op.location >= 0) {
+      const auto [at, is_new] =
+          location_here_.try_emplace(op.location, static_cast<int32_t>(out_.module.locations.size()));
+      if (is_new) out_.module.locations.push_back(step_.locations[static_cast<size_t>(op.location)]);
+      op.location = at->second;
+    }
     out_.module.ops.push_back(std::move(op));
     out_.op_origin.push_back(origin);
     out_.phases.push_back(phase);
@@ -202,7 +208,6 @@ class Extractor {
   // Forward ops layer by layer, backward ops from the last layer to the first, each in the order of the step.
   void AddOps() {
     out_.module.name = step_.name;
-    out_.module.locations = step_.locations;
     std::vector<std::tuple<int, int, OpId>> order;  // phase, place in it, op
     std::vector<int> place(step_.ops.size(), -1);
     for (size_t i = 0; i < step_.ops.size(); ++i) {
@@ -382,8 +387,9 @@ class Extractor {
   std::vector<ValueId> here_;                        // by ValueId of the step: the value in the segment, -1: none
   std::vector<ValueId> sum_here_;                    // the same for sums from other layers
   std::unordered_map<ValueId, ValueId> again_here_;  // the same for copies in front of the backward ops of one layer
-  int layer_begun_ = 0;                              // whose backward ops are being added
-  std::map<int, std::vector<OpId>> again_;           // by layer: forward ops to copy, in order
+  std::unordered_map<int32_t, int32_t> location_here_;
+  int layer_begun_ = 0;                     // whose backward ops are being added
+  std::map<int, std::vector<OpId>> again_;  // by layer: forward ops to copy, in order
 };
 
 }  // namespace
