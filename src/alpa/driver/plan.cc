@@ -179,11 +179,13 @@ Status Plan(const PlanOptions& options) {
   ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return Ok();
   if (mesh) return PlanOnMesh(options, loaded, cluster, *mesh, gate);
-  ALPA_TRY(const FoundPipeline found,
+  ALPA_TRY(FoundPipeline found,
            gate.Run<FoundPipeline>(
                Phase::kPlan, [&] { return FindWithProgress(loaded, cluster, find, options.quiet); },
                [&](const FoundPipeline& f) { return plan::Verify(f.plan); }, "json",
                [](const FoundPipeline& f) { return Result<std::string>(plan::ToJson(f.plan)); }));
+  // As it was given, so that the plan can be simulated: the name inside a file says nothing about where it lies.
+  if (!options.cluster.empty()) found.plan.cluster = options.cluster;
   const plan::PipelineStage& first = found.plan.stages.front();
   if (found.plan.stages.size() == 1 && found.plan.microbatches == 1 && first.placement.first_host == 0 &&
       first.placement.first_device == 0)

@@ -252,10 +252,12 @@ Status StageCosts::PriceOn(size_t submesh, int layer_class) {
            cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
   const std::vector<int64_t> legal = LegalMicrobatches(loaded_, options_.per_microbatch);
   const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
-  // As many axes as the batch can be split over.
+  // As many parts as the batch can be split into over some of the axes.
   int64_t parts = 1;
-  for (const int64_t extent : model.mesh.shape) {
-    if (MicrobatchesFor(legal, batch, parts * extent, 1)) parts *= extent;
+  for (uint32_t mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
+    int64_t product = 1;
+    for (size_t a = 0; a < model.mesh.shape.size(); ++a) product *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
+    if (product > parts && MicrobatchesFor(legal, batch, product, 1)) parts = product;
   }
   const int64_t small = MicrobatchesFor(legal, batch, parts, 1).value_or(1);
   const int64_t large = MicrobatchesFor(legal, batch, parts, 2 * (batch / small)).value_or(small);

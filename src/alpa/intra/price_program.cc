@@ -51,7 +51,7 @@ class Pricer {
         parts *= model_.mesh.shape[a];
         pointless = pointless || model_.mesh.shape[a] == 1;
       }
-      if (pointless || program_.examples % parts != 0) continue;
+      if (pointless || program_.examples % parts != 0 || program_.small_examples % parts != 0) continue;
       PriceSplit(mask, parts, &prices);
     }
     return prices;

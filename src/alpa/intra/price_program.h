@@ -72,8 +72,8 @@ struct PriceOptions {
   double gap = 0.01;
 };
 
-// One or more prices for every set of mesh axes that the batch can be split over; prices that another one of the same
-// set beats in everything are left out. Empty when `examples` cannot be split over any set (it always can over none).
+// One or more prices for every set of mesh axes that the batch can be split over (with either size); prices that another
+// one of the same set beats in everything are left out.
 std::vector<ProgramPrice> PriceProgram(const ProgramToPrice& program, const cost::Model& model,
                                        const PriceOptions& options);
 
