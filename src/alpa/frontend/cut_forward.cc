@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -37,10 +38,19 @@ Sequence MakeSequence(const ir::Module& module, const ForwardGraph& graph, std::
   return s;
 }
 
+// `bytes` up to a tenth more: differences below that are no reason for layers that are less balanced.
+int64_t Rounded(int64_t bytes) {
+  if (bytes == 0) return 0;
+  const double step = std::log(1.1);
+  return std::llround(std::exp(step * std::ceil(std::log(static_cast<double>(bytes)) / step)));
+}
+
 // The places (positions) that cut `places` into `count` layers, if the bounds allow it.
 std::optional<std::vector<int>> Cut(const CutPlaces& places, int count, double bound, double single_bound) {
   constexpr double kRounding = 1 + 1e-9;
-  const auto cuts = CutChain({places.work, places.bytes, bound * kRounding, single_bound * kRounding}, count);
+  ChainToCut chain{places.work, {}, bound * kRounding, single_bound * kRounding};
+  for (const int64_t bytes : places.bytes) chain.bytes.push_back(Rounded(bytes));
+  const auto cuts = CutChain(chain, count);
   if (!cuts.has_value()) return std::nullopt;
   std::vector<int> positions;
   for (const int cut : *cuts) positions.push_back(places.position[static_cast<size_t>(cut)]);

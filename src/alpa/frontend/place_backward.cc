@@ -208,11 +208,13 @@ std::vector<char> FindWeightGradients(const ir::Module& module, const StepAnalys
                            0);  // a value that another layer reads in its backward pass depends on it
   std::vector<char> out(module.ops.size(), 0);
   for (size_t i = module.ops.size(); i-- > 0;) {
-    if (analysis.phases[i] != OpPhase::kBackward || layer_of_op[i] < 0) continue;
-    out[i] = !leaves[i];
+    if (analysis.phases[i] != OpPhase::kBackward) continue;
+    // What is copied is read by other layers.
+    const bool copied = layer_of_op[i] < 0;
+    out[i] = !leaves[i] && !copied;
     for (const ValueId v : module.ops[i].operands) {
       const auto p = static_cast<size_t>(module.value(v).producer);
-      if (leaves[i] || layer_of_op[p] != layer_of_op[i]) leaves[p] = 1;
+      if (copied || leaves[i] || layer_of_op[p] != layer_of_op[i]) leaves[p] = 1;
     }
   }
   return out;

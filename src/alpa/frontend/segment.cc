@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <string>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
-#include "alpa/frontend/recompute.h"
+#include "alpa/frontend/segment_parts.h"
 
 namespace alpa::frontend {
 namespace {
@@ -17,35 +16,21 @@ using ir::OpId;
 using ir::OpKind;
 using ir::ValueId;
 
-// A value of the step on its way between layers.
-struct Border {
-  ValueId value = -1;
-  BorderKind kind = BorderKind::kActivation;
-  auto operator<=>(const Border&) const = default;
-};
-
-// What must be known of every op of the step to cut out a range of layers.
-class Extractor {
+// Writes the segment.
+class Writer {
  public:
-  Extractor(const ir::Module& module, const StepAnalysis& analysis, const Layering& layering, int first, int last)
+  Writer(const ir::Module& module, const StepAnalysis& analysis, const Layering& layering, int first, int last)
       : step_(module),
         analysis_(analysis),
         layering_(layering),
         first_(first),
         last_(last),
-        phase_(module.ops.size(), kNotHere),
         input_here_(module.inputs.size(), -1),
-        input_of_(module.values.size(), -1),
         here_(module.values.size(), -1),
-        sum_here_(module.values.size(), -1) {
-    for (size_t i = 0; i < module.inputs.size(); ++i) {
-      input_of_[static_cast<size_t>(module.inputs[i])] = static_cast<int>(i);
-    }
-  }
+        sum_here_(module.values.size(), -1) {}
 
   Segment Run(bool recompute) {
-    if (recompute) again_ = PlanRecomputation(step_, analysis_, layering_, first_, last_);
-    ChooseOps(recompute);
+    parts_ = ChooseSegmentParts(step_, analysis_, layering_, first_, last_, recompute);
     AddStepInputs();
     AddBorderInputs();
     AddOps();
@@ -57,80 +42,11 @@ class Extractor {
  private:
   bool IsInside(int layer) const { return first_ <= layer && layer <= last_; }
   int LayerOf(OpId op) const { return layering_.layer_of_op[static_cast<size_t>(op)]; }
-  OpPhase PhaseOf(OpId op) const { return analysis_.phases[static_cast<size_t>(op)]; }
-  bool IsParameter(OpId op) const { return step_.op(op).kind == OpKind::kParameter; }
-
-  // What the value is to a reader in another layer.
-  BorderKind KindFor(OpPhase reader, ValueId v) const {
-    const OpId producer = step_.value(v).producer;
-    if (IsParameter(producer)) return BorderKind::kShared;
-    if (reader == OpPhase::kUpdate || PhaseOf(producer) == OpPhase::kUpdate) return BorderKind::kSum;
-    return PhaseOf(producer) == OpPhase::kForward ? BorderKind::kActivation : BorderKind::kCotangent;
-  }
-
-  // The layer that gives an output of the step: that of the state it updates, else its producer's.
-  int LayerOfOutput(size_t o) const {
-    const ir::StepOutput& role = analysis_.signature.outputs[o];
-    if (role.role == ir::OutputRole::kUpdatedState) {
-      return LayerOf(step_.value(step_.inputs[static_cast<size_t>(role.updates)]).producer);
-    }
-    const int layer = LayerOf(step_.value(step_.outputs[o]).producer);
-    return layer >= 0 ? layer : layering_.count - 1;
-  }
-
-  // How an output that another layer computes comes here.
-  Border BorderOfOutput(ValueId v) const {
-    const OpId producer = step_.value(v).producer;
-    if (IsParameter(producer)) return {v, BorderKind::kShared};
-    return {v, BorderKind::kSum};
-  }
-
-  // Ops of the layers and, for each op that is copied, the first phase in which they need it. With recomputation copies
-  // for the backward pass are made in front of each layer.
-  void ChooseOps(bool recompute) {
-    const std::vector<char> late = CopiesOfCotangents(step_, analysis_, layering_);
-    for (size_t o = 0; o < step_.outputs.size(); ++o) {
-      const OpId producer = step_.value(step_.outputs[o]).producer;
-      if (LayerOf(producer) == -1 && IsInside(LayerOfOutput(o))) Need(producer, static_cast<int>(OpPhase::kUpdate));
-    }
-    for (size_t i = step_.ops.size(); i-- > 0;) {
-      const auto id = static_cast<OpId>(i);
-      if (IsParameter(id)) continue;
-      if (IsInside(LayerOf(id))) phase_[i] = static_cast<int>(analysis_.phases[i]);
-      if (phase_[i] == kNotHere) continue;
-      const bool has_again = recompute && phase_[i] == static_cast<int>(OpPhase::kBackward);
-      for (const ValueId v : step_.ops[i].operands) {
-        const OpId p = step_.value(v).producer;
-        if (LayerOf(p) == -1 && (!has_again || late[static_cast<size_t>(p)])) Need(p, phase_[i]);
-      }
-    }
-  }
-  void Need(OpId op, int phase) { phase_[static_cast<size_t>(op)] = std::min(phase_[static_cast<size_t>(op)], phase); }
-
-  // Calls visit(op, phase) for every op that the segment has, copies included.
-  template <typename Visit>
-  void ForEachOp(Visit visit) const {
-    for (size_t i = 0; i < step_.ops.size(); ++i) {
-      if (phase_[i] != kNotHere) visit(step_.ops[i], static_cast<OpPhase>(phase_[i]));
-    }
-    for (const auto& [layer, ops] : again_) {
-      for (const OpId op : ops) visit(step_.op(op), OpPhase::kBackward);
-    }
-  }
-
-  // The inputs of the step that the layers own or read.
   void AddStepInputs() {
-    std::vector<char> read(step_.values.size(), 0);
-    ForEachOp([&](const ir::Op& op, OpPhase) {
-      for (const ValueId v : op.operands) read[static_cast<size_t>(v)] = 1;
-    });
-    for (size_t o = 0; o < step_.outputs.size(); ++o) {
-      if (IsInside(LayerOfOutput(o))) read[static_cast<size_t>(step_.outputs[o])] = 1;
-    }
-    for (size_t i = 0; i < step_.inputs.size(); ++i) {
+    for (const int input : parts_.step_inputs) {
+      const auto i = static_cast<size_t>(input);
       const ValueId v = step_.inputs[i];
       const int owner = LayerOf(step_.value(v).producer);
-      if (!IsInside(owner) && !read[static_cast<size_t>(v)]) continue;
       const ir::StepInput& role = analysis_.signature.inputs[i];
       const bool shared = !IsInside(owner) && role.role != ir::InputRole::kBatch;
       input_here_[i] = static_cast<int>(out_.module.inputs.size());
@@ -141,29 +57,14 @@ class Extractor {
     }
   }
 
-  // What other layers computed.
   void AddBorderInputs() {
-    std::set<Border> borders;
-    ForEachOp([&](const ir::Op& op, OpPhase phase) {
-      for (const ValueId v : op.operands) {
-        if (ComesFromOutside(v)) borders.insert({v, KindFor(phase, v)});
-      }
-    });
-    for (size_t o = 0; o < step_.outputs.size(); ++o) {
-      const ValueId v = step_.outputs[o];
-      if (IsInside(LayerOfOutput(o)) && ComesFromOutside(v)) borders.insert(BorderOfOutput(v));
-    }
-    for (const Border& border : borders) {
+    for (const Border& border : parts_.border_inputs) {
       const ir::Value& value = step_.value(border.value);
       std::string name = step_.op(value.producer).name;
       if (value.index > 0) name += "#" + std::to_string(value.index);
       if (border.kind == BorderKind::kSum) name += ".sum";
       AddInput(border, name, name, LayerOf(value.producer));
     }
-  }
-  bool ComesFromOutside(ValueId v) const {
-    const OpId p = step_.value(v).producer;
-    return LayerOf(p) >= 0 && !IsInside(LayerOf(p)) && !IsParameter(p);
   }
 
   void AddInput(const Border& border, const std::string& op_name, const std::string& input_name, int from) {
@@ -211,19 +112,19 @@ class Extractor {
     std::vector<std::tuple<int, int, OpId>> order;  // phase, place in it, op
     std::vector<int> place(step_.ops.size(), -1);
     for (size_t i = 0; i < step_.ops.size(); ++i) {
-      if (phase_[i] == kNotHere) continue;
+      if (parts_.phases[i] == kNotInSegment) continue;
       const int layer = layering_.layer_of_op[i];
       if (layer == -1) {  // behind what it copies
         for (const ValueId v : step_.ops[i].operands) {
           const auto p = static_cast<size_t>(step_.value(v).producer);
-          if (phase_[p] == phase_[i]) place[i] = std::max(place[i], place[p]);
+          if (parts_.phases[p] == parts_.phases[i]) place[i] = std::max(place[i], place[p]);
         }
-      } else if (phase_[i] != static_cast<int>(OpPhase::kUpdate)) {
-        place[i] = phase_[i] == static_cast<int>(OpPhase::kForward) ? layer : layering_.count - layer;
+      } else if (parts_.phases[i] != static_cast<int>(OpPhase::kUpdate)) {
+        place[i] = parts_.phases[i] == static_cast<int>(OpPhase::kForward) ? layer : layering_.count - layer;
       } else {
         place[i] = 0;  // updates of different layers may depend on each other either way
       }
-      order.emplace_back(phase_[i], place[i], static_cast<OpId>(i));
+      order.emplace_back(parts_.phases[i], place[i], static_cast<OpId>(i));
     }
     std::sort(order.begin(), order.end());
     layer_begun_ = layering_.count;
@@ -240,8 +141,8 @@ class Extractor {
   // Copies of the forward ops that the backward pass of `layer` needs.
   void AddAgain(int layer) {
     again_here_.clear();
-    const auto at = again_.find(layer);
-    if (at == again_.end()) return;
+    const auto at = parts_.again.find(layer);
+    if (at == parts_.again.end()) return;
     for (const OpId id : at->second) AddOp(id, OpPhase::kBackward, /*again=*/true);
   }
 
@@ -280,7 +181,7 @@ class Extractor {
   void AddOutputs() {
     std::map<size_t, int32_t> output_here;
     for (size_t o = 0; o < step_.outputs.size(); ++o) {
-      if (!IsInside(LayerOfOutput(o))) continue;
+      if (!IsInside(LayerOfOutput(step_, analysis_, layering_, o))) continue;
       const ir::StepOutput& role = analysis_.signature.outputs[o];
       output_here[o] = static_cast<int32_t>(out_.module.outputs.size());
       if (analysis_.signature.loss == static_cast<int32_t>(o)) out_.signature.loss = output_here[o];
@@ -292,7 +193,8 @@ class Extractor {
       AddOutput(Find(step_.outputs[o], OpPhase::kUpdate), mine, BorderKind::kOwn);
     }
     AddAliases(output_here);
-    for (const Border& border : BorderOutputs()) AddOutput(here_[static_cast<size_t>(border.value)], {}, border.kind);
+    for (const Border& border : parts_.border_outputs)
+      AddOutput(here_[static_cast<size_t>(border.value)], {}, border.kind);
   }
   void AddOutput(ValueId v, ir::StepOutput role, BorderKind kind) {
     out_.module.outputs.push_back(v);
@@ -316,49 +218,6 @@ class Extractor {
     }
   }
 
-  // What other layers read of these.
-  std::set<Border> BorderOutputs() const {
-    std::set<Border> borders;
-    auto comes_from_here = [&](ValueId v) {
-      const OpId p = step_.value(v).producer;
-      if (!IsInside(LayerOf(p))) return false;
-      return !IsParameter(p) ||
-             analysis_.signature.inputs[static_cast<size_t>(input_of_[static_cast<size_t>(v)])].role !=
-                 ir::InputRole::kBatch;
-    };
-    const std::vector<char> readers = PhasesOfReadersOutside();
-    for (size_t i = 0; i < step_.ops.size(); ++i) {
-      for (const OpPhase phase : {OpPhase::kForward, OpPhase::kBackward, OpPhase::kUpdate}) {
-        if ((readers[i] >> static_cast<int>(phase) & 1) == 0) continue;
-        for (const ValueId v : step_.ops[i].operands) {
-          if (comes_from_here(v)) borders.insert({v, KindFor(phase, v)});
-        }
-      }
-    }
-    for (size_t o = 0; o < step_.outputs.size(); ++o) {
-      const ValueId v = step_.outputs[o];
-      if (!IsInside(LayerOfOutput(o)) && comes_from_here(v)) borders.insert(BorderOfOutput(v));
-    }
-    return borders;
-  }
-  // By OpId of the step: bits of the phases in which other layers execute the op, as their own or as a copy.
-  std::vector<char> PhasesOfReadersOutside() const {
-    std::vector<char> out(step_.ops.size(), 0);
-    auto add = [&](OpId op, int bits) {
-      if (LayerOf(op) == -1) out[static_cast<size_t>(op)] = static_cast<char>(out[static_cast<size_t>(op)] | bits);
-    };
-    for (size_t o = 0; o < step_.outputs.size(); ++o) {
-      if (!IsInside(LayerOfOutput(o)))
-        add(step_.value(step_.outputs[o]).producer, 1 << static_cast<int>(OpPhase::kUpdate));
-    }
-    for (size_t i = step_.ops.size(); i-- > 0;) {
-      const int layer = layering_.layer_of_op[i];
-      if (layer >= 0 && !IsInside(layer)) out[i] = static_cast<char>(1 << static_cast<int>(analysis_.phases[i]));
-      for (const ValueId v : step_.ops[i].operands) add(step_.value(v).producer, out[i]);
-    }
-    return out;
-  }
-
   // As in the layering; a copy is part of it when nothing else reads what it gives.
   std::vector<char> WeightGradients() const {
     const ir::Module& module = out_.module;
@@ -374,22 +233,18 @@ class Extractor {
     return out;
   }
 
-  static constexpr int kNotHere = 3;  // behind all phases
-
   const ir::Module& step_;
   const StepAnalysis& analysis_;
   const Layering& layering_;
   int first_, last_;
+  SegmentParts parts_;
   Segment out_;
-  std::vector<int> phase_;                           // by OpId of the step, or kNotHere
   std::vector<int> input_here_;                      // by input of the step: input of the segment, -1: not here
-  std::vector<int> input_of_;                        // by ValueId of the step: the input it is, -1: none
   std::vector<ValueId> here_;                        // by ValueId of the step: the value in the segment, -1: none
   std::vector<ValueId> sum_here_;                    // the same for sums from other layers
   std::unordered_map<ValueId, ValueId> again_here_;  // the same for copies in front of the backward ops of one layer
   std::unordered_map<int32_t, int32_t> location_here_;
-  int layer_begun_ = 0;                     // whose backward ops are being added
-  std::map<int, std::vector<OpId>> again_;  // by layer: forward ops to copy, in order
+  int layer_begun_ = 0;  // whose backward ops are being added
 };
 
 }  // namespace
@@ -413,7 +268,7 @@ std::string_view Name(BorderKind kind) {
 Segment ExtractSegment(const ir::Module& module, const StepAnalysis& analysis, const Layering& layering, int first,
                        int last, bool recompute) {
   ALPA_CHECK(0 <= first && first <= last && last < layering.count);
-  return Extractor(module, analysis, layering, first, last).Run(recompute);
+  return Writer(module, analysis, layering, first, last).Run(recompute);
 }
 
 }  // namespace alpa::frontend

@@ -96,6 +96,18 @@ inline void ExpectValid(const Segment& segment) {
   EXPECT_TRUE(std::is_sorted(segment.phases.begin() + static_cast<std::ptrdiff_t>(segment.module.inputs.size()),
                              segment.phases.end()))
       << "forward, backward, update";
+  auto is_weight_gradient = [&](ir::ValueId v) {
+    return segment.weight_gradient[static_cast<size_t>(segment.module.value(v).producer)] != 0;
+  };
+  for (size_t i = 0; i < segment.module.ops.size(); ++i) {
+    if (segment.phases[i] != OpPhase::kBackward || segment.weight_gradient[i]) continue;
+    for (const ir::ValueId v : segment.module.ops[i].operands) {
+      EXPECT_FALSE(is_weight_gradient(v)) << "it can be delayed, but " << segment.module.ops[i].name << " reads it";
+    }
+  }
+  for (size_t o = 0; o < segment.module.outputs.size(); ++o) {
+    if (segment.output_kinds[o] == BorderKind::kCotangent) EXPECT_FALSE(is_weight_gradient(segment.module.outputs[o]));
+  }
 }
 
 // With recomputation, backward ops read no value that a forward op of their own layer computed.
