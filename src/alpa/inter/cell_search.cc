@@ -11,7 +11,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // How far above the bound latencies are looked for, one after the other: what is close to it is found fast.
 constexpr double kAboveBound[] = {1.01, 1.05, 1.2, 1.6, kInfinity};
-constexpr double kFirstSteps = 1.25;    // between times tried before any plan is known
+constexpr double kFirstSteps = 1.25;    // between times tried before any plan is known, ...
+constexpr int kTries = 8;               // ... so many of them; then all of them at once
 constexpr double kFineInterval = 0.01;  // of the best seconds: here the upper end is tried instead of the middle
 
 // Bottlenecks above `above` and up to `most`.
@@ -50,6 +51,7 @@ class CellSearch {
   int devices_;
   double repeats_;
   double best_;
+  int tries_ = 0;
   CellResult result_;
 };
 
@@ -83,9 +85,10 @@ void CellSearch::Take(const FoundLatency& found) {
 double CellSearch::PickTime(const Interval& interval) const {
   if (repeats_ == 0) return interval.most;
   if (std::isinf(interval.most)) {
-    // Beyond what can be better than the best plan nothing needs to be tried.
-    const double useful = (Enough() - interval.latency) / repeats_;
-    return std::min(interval.above > 0 ? interval.above * kFirstSteps : kInfinity, useful);
+    // Beyond what can be better than the best plan nothing needs to be tried. A little more, against rounding.
+    const double useful = (Enough() - interval.latency) / repeats_ * (1 + 1e-9);
+    const double step = tries_ < kTries ? interval.above * kFirstSteps : kInfinity;
+    return std::min(interval.above > 0 ? step : kInfinity, useful);
   }
   const double width = interval.most - interval.above;
   if (repeats_ * width <= std::max(query_.tolerance, kFineInterval) * best_) return interval.most;
@@ -119,6 +122,7 @@ CellResult CellSearch::Run() {
     }
     open.pop_back();
     const double time = PickTime(interval);
+    ++tries_;
     double bound = 0;
     const std::optional<FoundLatency> found = Probe(time, Enough() - repeats_ * interval.above, &bound);
     if (query_.cancelled && query_.cancelled() && !found) {

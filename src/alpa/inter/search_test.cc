@@ -67,11 +67,11 @@ const Kind kClusters[] = {
 
 SearchProblem MakeProblem(uint64_t seed, const Kind& kind, const StageCosts* costs) {
   SearchProblem problem;
-  problem.layers = 1 + static_cast<int>(seed % 4);
+  problem.layers = 1 + static_cast<int>(seed % (kind.hosts.size() > 2 ? 3 : 4));
   problem.graph = Row(0, problem.layers);
   problem.hosts = kind.hosts;
   problem.memory = {60, 45};
-  problem.microbatches = seed % 3 == 0 ? std::vector<int64_t>{1, 2, 8} : std::vector<int64_t>{4};
+  problem.microbatches = seed % 4 < 2 && problem.layers < 4 ? std::vector<int64_t>{1, 2, 8} : std::vector<int64_t>{4};
   problem.schedules = {Schedule::k1F1B, Schedule::kZbH1, Schedule::kGpipe};
   if (seed % 5 == 0) problem.schedules = {Schedule::kGpipe};
   problem.costs = costs;
@@ -80,14 +80,16 @@ SearchProblem MakeProblem(uint64_t seed, const Kind& kind, const StageCosts* cos
 
 RandomCosts::Options Costs(uint64_t seed) {
   RandomCosts::Options options;
-  options.memory = seed % 2 == 0 ? 40 : 90;
+  const int memory[] = {10, 40, 90};  // seldom, often, mostly what limits
+  options.memory = memory[seed % 3];
+  options.layouts = 1 + static_cast<int>(seed % 2);
   options.transfer = seed % 7 == 0 ? 40 : 6;
   options.variants = 2;
   return options;
 }
 
 TEST(SearchStages, ChainsAsExhaustiveSearch) {
-  for (uint64_t seed = 0; seed < 20; ++seed) {
+  for (uint64_t seed = 0; seed < 150; ++seed) {
     for (const Kind& kind : kClusters) {
       const RandomCosts costs(seed, Costs(seed));
       ExpectExact(MakeProblem(seed, kind, &costs), std::string(kind.name) + ", seed " + std::to_string(seed));
@@ -124,11 +126,9 @@ int CountLayers(const Chain& chain) {
 }
 
 TEST(SearchStages, BranchesAsExhaustiveSearch) {
-  for (uint64_t seed = 0; seed < 12; ++seed) {
+  for (uint64_t seed = 0; seed < 90; ++seed) {
     for (const Kind& kind : kClusters) {
-      RandomCosts::Options of_costs = Costs(seed);
-      of_costs.layouts = 2;
-      const RandomCosts costs(seed, of_costs);
+      const RandomCosts costs(seed, Costs(seed));
       SearchProblem problem = MakeProblem(seed, kind, &costs);
       problem.graph = Graph(static_cast<int>(seed % 6));
       problem.layers = CountLayers(problem.graph);
