@@ -30,7 +30,8 @@ class CellSearch {
         query_(query),
         devices_(space.orders[cell.order].devices),
         repeats_(static_cast<double>(costs.tables.microbatches - 1)),
-        best_(query.below) {}
+        best_(query.below),
+        stopped_([this] { return result_.states > query_.most_states || (query_.cancelled && query_.cancelled()); }) {}
 
   CellResult Run();
 
@@ -53,6 +54,7 @@ class CellSearch {
   double best_;
   int tries_ = 0;
   CellResult result_;
+  std::function<bool()> stopped_;
 };
 
 std::optional<FoundLatency> CellSearch::Probe(double most, double below, double* bound) {
@@ -67,10 +69,10 @@ std::optional<FoundLatency> CellSearch::Probe(double most, double below, double*
     if (*bound >= below) return std::nullopt;
     const double until = std::min(below, least * factor);
     if (std::optional<FoundLatency> found =
-            FindLeastLatency(space_, cell_, costs_, bounds, {most, until}, query_.cancelled, &result_.states)) {
+            FindLeastLatency(space_, cell_, costs_, bounds, {most, until}, stopped_, &result_.states)) {
       return found;
     }
-    if (query_.cancelled && query_.cancelled()) return std::nullopt;
+    if (stopped_()) return std::nullopt;
     *bound = until;
   }
   return std::nullopt;
@@ -115,7 +117,7 @@ CellResult CellSearch::Run() {
       closed = std::min(closed, Bound(interval));
       break;
     }
-    if (query_.cancelled && query_.cancelled()) {
+    if (stopped_()) {
       closed = std::min(closed, Bound(interval));
       result_.complete = false;
       break;
@@ -125,7 +127,7 @@ CellResult CellSearch::Run() {
     ++tries_;
     double bound = 0;
     const std::optional<FoundLatency> found = Probe(time, Enough() - repeats_ * interval.above, &bound);
-    if (query_.cancelled && query_.cancelled() && !found) {
+    if (stopped_() && !found) {
       closed = std::min(closed, Bound(interval));
       result_.complete = false;
       break;

@@ -13,7 +13,7 @@
 #include "alpa/base/result.h"
 #include "alpa/inter/cell_search.h"
 #include "alpa/inter/chain_search.h"
-#include "alpa/inter/evaluate.h"
+#include "alpa/inter/shortage.h"
 #include "alpa/inter/stage_table.h"
 
 namespace alpa::inter {
@@ -35,6 +35,9 @@ void ForEach(size_t n, int threads, const std::function<void(size_t)>& work) {
   lane();
   for (std::thread& thread : others) thread.join();
 }
+
+// Labels for plans of a unit beyond its best one; then it has to do with those found.
+constexpr int64_t kStatesForMorePlans = 15'000;
 
 // A cell with all numbers of stages that are asked for, and what came of it.
 struct Unit {
@@ -106,29 +109,13 @@ class StageSearch {
 
 // All parts of the space.
 void StageSearch::MakeUnits() {
-  const std::vector<Schedule>& wanted = problem_.schedules;
-  const bool has_1f1b = std::find(wanted.begin(), wanted.end(), Schedule::k1F1B) != wanted.end();
   for (size_t table = 0; table < tables_.size(); ++table) {
-    for (int order = 0; order < static_cast<int>(space_.orders.size()); ++order) {
-      const auto add = [&](Schedule schedule, Schedule name, int least, int most) {
-        if (options_.stages > 0) {
-          if (options_.stages < least || options_.stages > most) return;
-          least = most = options_.stages;
-        }
-        if (least > problem_.layers) return;
-        Unit unit;
-        unit.cell = {schedule, order, least, most};
-        unit.name = name;
-        unit.table = table;
-        units_.push_back(unit);
-      };
-      const int any = std::numeric_limits<int>::max();
-      for (const Schedule schedule : wanted) {
-        // One stage is the same by any schedule.
-        if (schedule == Schedule::k1F1B) add(schedule, schedule, 1, any);
-        if (schedule == Schedule::kGpipe || schedule == Schedule::kZbH1) add(schedule, schedule, 2, any);
-      }
-      if (!has_1f1b) add(Schedule::k1F1B, wanted[0], 1, 1);
+    for (const NamedCell& one : ListCells(space_, options_.stages)) {
+      Unit unit;
+      unit.cell = one.cell;
+      unit.name = one.name;
+      unit.table = table;
+      units_.push_back(unit);
     }
   }
 }
@@ -148,13 +135,21 @@ void StageSearch::SearchUnit(Unit* unit) const {
   };
   std::vector<Part> parts;
   std::vector<FoundPlan> known = plans_;
-  unit->complete = true;
+  int64_t more_states = 0;
   const auto search = [&](const Cell& cell) {
     if (cell.least_stages > cell.most_stages || cell.least_stages > problem_.layers) return;
-    CellResult result = SearchCell(space_, cell, costs, {Threshold(known), options_.tolerance, options_.cancelled});
+    const bool first = !unit->searched;
+    if (!first && more_states > kStatesForMorePlans) return;
+    CellQuery query{Threshold(known), options_.tolerance, options_.cancelled};
+    if (!first) query.most_states = kStatesForMorePlans - more_states;
+    CellResult result = SearchCell(space_, cell, costs, query);
     unit->states += result.states;
-    unit->complete = unit->complete && result.complete;
-    if (!unit->searched) unit->bound = std::max(unit->bound, result.bound);
+    if (first) {
+      unit->bound = std::max(unit->bound, result.bound);
+      unit->complete = result.complete;
+    } else {
+      more_states += result.states;
+    }
     unit->searched = true;
     if (!result.plan) return;
     result.plan->schedule = unit->name;
@@ -162,7 +157,7 @@ void StageSearch::SearchUnit(Unit* unit) const {
     parts.push_back({cell, std::move(*result.plan)});
   };
   search(unit->cell);
-  while (!parts.empty() && unit->plans.size() < top_ && unit->complete) {
+  while (!parts.empty() && unit->plans.size() < top_ && !Cancelled()) {
     const auto best = std::min_element(parts.begin(), parts.end(),
                                        [](const Part& a, const Part& b) { return Better(a.plan, b.plan); });
     Part part = std::move(*best);
@@ -222,6 +217,9 @@ SearchResult StageSearch::Run() {
   }
   if (!plans_.empty()) result.bound = std::min(result.bound, plans_[0].seconds);
   result.plans = std::move(plans_);
+  if (result.plans.empty() && result.complete) {
+    result.shortage = FindShortage(space_, options_.stages, options_.cancelled);
+  }
   result.elapsed = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
   return result;
 }
