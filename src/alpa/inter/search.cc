@@ -7,12 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <tuple>
 #include <utility>
 
 #include "alpa/base/result.h"
 #include "alpa/inter/cell_search.h"
 #include "alpa/inter/chain_search.h"
+#include "alpa/inter/interleaved.h"
+#include "alpa/inter/plan_list.h"
 #include "alpa/inter/shortage.h"
 #include "alpa/inter/stage_table.h"
 
@@ -45,32 +46,11 @@ struct Unit {
   Schedule name = Schedule::k1F1B;  // of its plans; differs from the cell's for plans of one stage
   size_t table = 0;                 // by number of microbatches
   double bound = 0;                 // at first the relaxed one
+  bool interleaved = false;         // then all about it; `cell` is not used
   bool searched = false, complete = false;
   std::vector<FoundPlan> plans;
   int64_t states = 0;
 };
-
-// Best first, with what makes plans differ as tie-breaker.
-bool Better(const FoundPlan& a, const FoundPlan& b) {
-  return std::tuple(a.seconds, a.microbatches, a.schedule, a.stages.size()) <
-         std::tuple(b.seconds, b.microbatches, b.schedule, b.stages.size());
-}
-
-// Adds plans to those known, best first; of plans with equal microbatches, schedule and stages the best one stays, and
-// `most` in all.
-void AddPlans(const std::vector<FoundPlan>& plans, size_t most, std::vector<FoundPlan>* known) {
-  known->insert(known->end(), plans.begin(), plans.end());
-  std::stable_sort(known->begin(), known->end(), Better);
-  std::vector<FoundPlan> kept;
-  for (FoundPlan& plan : *known) {
-    const bool is_new = std::none_of(kept.begin(), kept.end(), [&](const FoundPlan& other) {
-      return other.microbatches == plan.microbatches && other.schedule == plan.schedule &&
-             other.stages.size() == plan.stages.size();
-    });
-    if (is_new && kept.size() < most) kept.push_back(std::move(plan));
-  }
-  *known = std::move(kept);
-}
 
 class StageSearch {
  public:
@@ -89,10 +69,8 @@ class StageSearch {
   bool Cancelled() const { return options_.cancelled && options_.cancelled(); }
   void MakeUnits();
   void SearchUnit(Unit* unit) const;
+  void SearchInterleavedUnit(Unit* unit) const;
   void Report(double done);
-  double Threshold(const std::vector<FoundPlan>& plans) const {
-    return plans.size() < top_ ? kInfinity : plans.back().seconds;
-  }
 
   const SearchProblem& problem_;
   const SearchOptions& options_;
@@ -117,13 +95,29 @@ void StageSearch::MakeUnits() {
       unit.table = table;
       units_.push_back(unit);
     }
+    const std::vector<Schedule>& wanted = problem_.schedules;
+    if (std::find(wanted.begin(), wanted.end(), Schedule::kInterleaved) == wanted.end()) continue;
+    Unit unit;
+    unit.interleaved = true;
+    unit.table = table;
+    units_.push_back(unit);
   }
+}
+
+void StageSearch::SearchInterleavedUnit(Unit* unit) const {
+  InterleavedResult result = SearchInterleaved(space_, problem_.microbatches[unit->table],
+                                               {plans_, top_, options_.stages, options_.tolerance, options_.cancelled});
+  unit->bound = result.bound;
+  unit->plans = std::move(result.plans);
+  unit->states = result.states;
+  unit->searched = true;
+  unit->complete = result.complete;
 }
 
 // The best plans of a unit by number of stages: the best of all; then the best with fewer and with more stages; and so
 // on.
 void StageSearch::SearchUnit(Unit* unit) const {
-  if (unit->bound >= Threshold(plans_)) {
+  if (unit->bound >= Threshold(plans_, top_)) {
     unit->searched = unit->complete = true;
     return;
   }
@@ -140,7 +134,7 @@ void StageSearch::SearchUnit(Unit* unit) const {
     if (cell.least_stages > cell.most_stages || cell.least_stages > problem_.layers) return;
     const bool first = !unit->searched;
     if (!first && more_states > kStatesForMorePlans) return;
-    CellQuery query{Threshold(known), options_.tolerance, options_.cancelled};
+    CellQuery query{Threshold(known, top_), options_.tolerance, options_.cancelled};
     if (!first) query.most_states = kStatesForMorePlans - more_states;
     CellResult result = SearchCell(space_, cell, costs, query);
     unit->states += result.states;
@@ -196,15 +190,21 @@ SearchResult StageSearch::Run() {
     MakeUnits();
     ForEach(units_.size(), threads_, [&](size_t i) {
       Unit& unit = units_[i];
+      if (unit.interleaved) return;  // no bound before it is searched
       const CellCosts costs = MakeCellCosts(space_, tables_[unit.table], unit.cell.schedule, nullptr);
       unit.bound = RelaxedBound(space_, unit.cell, costs);
     });
-    std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) { return a.bound < b.bound; });
+    std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
+      return a.interleaved != b.interleaved ? b.interleaved : a.bound < b.bound;
+    });
   }
   // The most promising unit alone; what it gives lets others end early.
   for (size_t begin = 0, end = std::min<size_t>(1, units_.size()); begin < units_.size() && !Cancelled();
        begin = end, end = std::min(units_.size(), end + kWave)) {
-    ForEach(end - begin, threads_, [&](size_t i) { SearchUnit(&units_[begin + i]); });
+    ForEach(end - begin, threads_, [&](size_t i) {
+      Unit* unit = &units_[begin + i];
+      unit->interleaved ? SearchInterleavedUnit(unit) : SearchUnit(unit);
+    });
     for (size_t i = begin; i < end; ++i) AddPlans(units_[i].plans, top_, &plans_);
     Report(0.3 + 0.7 * static_cast<double>(end) / static_cast<double>(units_.size()));
   }
