@@ -62,36 +62,73 @@ class TransformerCosts : public StageCosts {
   std::vector<double> work_;  // of the layers in front
 };
 
-void Measure(int layers, int hosts, double limit) {
-  const TransformerCosts costs(layers);
+struct Size {
+  int layers = 48;
+  std::vector<Hosts> hosts;
+  double memory = 16e9;
+  std::vector<Schedule> schedules = {Schedule::k1F1B};
+  int top = 1;
+  Chain graph = {};  // empty: a row
+};
+
+std::vector<Hosts> EqualHosts(int count) { return {{0, std::vector<int>(count, 8)}}; }
+
+void Measure(const char* what, const Size& size, double limit) {
+  const TransformerCosts costs(size.layers);
   SearchProblem problem;
-  problem.layers = layers;
-  problem.graph = testing::Row(0, layers);
-  problem.hosts = {{0, std::vector<int>(hosts, 8)}};
-  problem.memory = {16e9};
+  problem.layers = size.layers;
+  problem.graph = size.graph.items.empty() ? testing::Row(0, size.layers) : size.graph;
+  problem.hosts = size.hosts;
+  problem.memory = {size.memory};
   for (int64_t m = 1; m <= 1024; m *= 2) problem.microbatches.push_back(m);
-  problem.schedules = {Schedule::k1F1B};
+  problem.schedules = size.schedules;
   problem.costs = &costs;
   SearchOptions options;
   options.tolerance = 0.005;
   options.threads = 2;
-  for (const int top : {1, 8}) {
-    options.top = top;
-    const SearchResult result = SearchStages(problem, options);
-    ASSERT_FALSE(result.plans.empty());
-    const FoundPlan& best = result.plans[0];
-    std::printf("%d layers, %d devices, top %d: %.2f s, %lld states, best %.4f s (bound %.4f), m = %lld, %zu stages\n",
-                layers, hosts * 8, top, result.elapsed.value, static_cast<long long>(result.states), best.seconds,
-                result.bound, static_cast<long long>(best.microbatches), best.stages.size());
-    EXPECT_TRUE(result.complete);
-    EXPECT_LE(result.bound, best.seconds);
-    EXPECT_LE(best.seconds, result.bound * 1.005 * (1 + 1e-9));
-    EXPECT_LT(result.elapsed.value, limit);
-  }
+  options.top = size.top;
+  const SearchResult result = SearchStages(problem, options);
+  ASSERT_FALSE(result.plans.empty());
+  const FoundPlan& best = result.plans[0];
+  std::printf("%s: %.2f s, %lld states; best %.4f s (bound %.4f), m = %lld, %zu stages, %.*s; %zu plans\n", what,
+              result.elapsed.value, static_cast<long long>(result.states), best.seconds, result.bound,
+              static_cast<long long>(best.microbatches), best.stages.size(),
+              static_cast<int>(Name(best.schedule).size()), Name(best.schedule).data(), result.plans.size());
+  EXPECT_TRUE(result.complete);
+  EXPECT_LE(result.bound, best.seconds);
+  if (best.schedule != Schedule::kInterleaved) EXPECT_LE(best.seconds, result.bound * 1.005 * (1 + 1e-9));
+  EXPECT_LT(result.elapsed.value, limit);
 }
 
-TEST(SearchSpeed, FortyEightLayersOnSixtyFourDevices) { Measure(48, 8, 60); }
-TEST(SearchSpeed, SixtyLayersOnThousandDevices) { Measure(60, 128, 400); }
+TEST(SearchSpeed, SixtyFourDevices) {
+  Measure("64 devices", {48, EqualHosts(8)}, 60);
+  Measure("64 devices, 8 plans", {48, EqualHosts(8), 16e9, {Schedule::k1F1B}, 8}, 60);
+  Measure("64 devices, little memory", {48, EqualHosts(8), 7e9}, 60);
+  Measure("64 devices, all schedules",
+          {48, EqualHosts(8), 16e9, {Schedule::k1F1B, Schedule::kGpipe, Schedule::kZbH1, Schedule::kInterleaved}}, 60);
+}
+
+TEST(SearchSpeed, ABrokenHost) {
+  std::vector<Hosts> hosts = EqualHosts(8);
+  hosts[0].devices[3] = 7;
+  Measure("63 devices in order", {48, hosts}, 60);
+}
+
+TEST(SearchSpeed, Branches) {
+  // Eight times a layer and a block of two branches of two layers.
+  Chain graph;
+  for (int l = 0; l < 40; l += 5) {
+    graph.items.push_back({l, {}});
+    graph.items.push_back({-1, {testing::Row(l + 1, 2), testing::Row(l + 3, 2)}});
+  }
+  Measure("64 devices, branches", {40, EqualHosts(8), 16e9, {Schedule::k1F1B}, 1, graph}, 60);
+}
+
+TEST(SearchSpeed, ThousandDevices) {
+  Measure("1024 devices", {60, EqualHosts(128)}, 400);
+  if (getenv("ALL")) Measure("1024 devices, 8 plans", {60, EqualHosts(128), 16e9, {Schedule::k1F1B}, 8}, 400);
+  if (getenv("ALL")) Measure("1024 devices, little memory", {60, EqualHosts(128), 2e9}, 400);
+}
 
 }  // namespace
 }  // namespace alpa::inter
