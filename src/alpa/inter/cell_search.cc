@@ -11,7 +11,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // How far above the bound latencies are looked for, one after the other: what is close to it is found fast.
 constexpr double kAboveBound[] = {1.01, 1.05, 1.2, 1.6, kInfinity};
-constexpr double kFirstSteps = 1.25;    // between times tried before any plan is known
+constexpr double kFirstSteps = 1.25;    // between times tried before any plan is known, ...
+constexpr int kTries = 8;               // ... so many of them; then all of them at once
 constexpr double kFineInterval = 0.01;  // of the best seconds: here the upper end is tried instead of the middle
 
 // Bottlenecks above `above` and up to `most`.
@@ -29,7 +30,8 @@ class CellSearch {
         query_(query),
         devices_(space.orders[cell.order].devices),
         repeats_(static_cast<double>(costs.tables.microbatches - 1)),
-        best_(query.below) {}
+        best_(query.below),
+        stopped_([this] { return result_.states > query_.most_states || (query_.cancelled && query_.cancelled()); }) {}
 
   CellResult Run();
 
@@ -50,7 +52,9 @@ class CellSearch {
   int devices_;
   double repeats_;
   double best_;
+  int tries_ = 0;
   CellResult result_;
+  std::function<bool()> stopped_;
 };
 
 std::optional<FoundLatency> CellSearch::Probe(double most, double below, double* bound) {
@@ -65,10 +69,10 @@ std::optional<FoundLatency> CellSearch::Probe(double most, double below, double*
     if (*bound >= below) return std::nullopt;
     const double until = std::min(below, least * factor);
     if (std::optional<FoundLatency> found =
-            FindLeastLatency(space_, cell_, costs_, bounds, {most, until}, query_.cancelled, &result_.states)) {
+            FindLeastLatency(space_, cell_, costs_, bounds, {most, until}, stopped_, &result_.states)) {
       return found;
     }
-    if (query_.cancelled && query_.cancelled()) return std::nullopt;
+    if (stopped_()) return std::nullopt;
     *bound = until;
   }
   return std::nullopt;
@@ -83,9 +87,10 @@ void CellSearch::Take(const FoundLatency& found) {
 double CellSearch::PickTime(const Interval& interval) const {
   if (repeats_ == 0) return interval.most;
   if (std::isinf(interval.most)) {
-    // Beyond what can be better than the best plan nothing needs to be tried.
-    const double useful = (Enough() - interval.latency) / repeats_;
-    return std::min(interval.above > 0 ? interval.above * kFirstSteps : kInfinity, useful);
+    // Beyond what can be better than the best plan nothing needs to be tried. A little more, against rounding.
+    const double useful = (Enough() - interval.latency) / repeats_ * (1 + 1e-9);
+    const double step = tries_ < kTries ? interval.above * kFirstSteps : kInfinity;
+    return std::min(interval.above > 0 ? step : kInfinity, useful);
   }
   const double width = interval.most - interval.above;
   if (repeats_ * width <= std::max(query_.tolerance, kFineInterval) * best_) return interval.most;
@@ -112,16 +117,17 @@ CellResult CellSearch::Run() {
       closed = std::min(closed, Bound(interval));
       break;
     }
-    if (query_.cancelled && query_.cancelled()) {
+    if (stopped_()) {
       closed = std::min(closed, Bound(interval));
       result_.complete = false;
       break;
     }
     open.pop_back();
     const double time = PickTime(interval);
+    ++tries_;
     double bound = 0;
     const std::optional<FoundLatency> found = Probe(time, Enough() - repeats_ * interval.above, &bound);
-    if (query_.cancelled && query_.cancelled() && !found) {
+    if (stopped_() && !found) {
       closed = std::min(closed, Bound(interval));
       result_.complete = false;
       break;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "alpa/inter/chain_search.h"
@@ -13,12 +14,13 @@ struct CellQuery {
   double below = 0;      // only plans of less seconds are of interest
   double tolerance = 0;  // relative, as SearchOptions::tolerance
   std::function<bool()> cancelled;
+  int64_t most_states = std::numeric_limits<int64_t>::max();  // after so many labels it gives up
 };
 
 struct CellResult {
   std::optional<FoundPlan> plan;  // the best one, if it takes less than asked for
   double bound = 0;               // no plan of the cell takes less than this; at most plan->seconds
-  bool complete = true;           // false: cancelled; `bound` still holds
+  bool complete = true;           // false: cancelled or given up; `bound` still holds
   int64_t states = 0;
 };
 

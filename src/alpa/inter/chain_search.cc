@@ -34,19 +34,19 @@ int DepthThatMatters(const StageTable& table, Schedule schedule) {
 class ChainSearch {
  public:
   ChainSearch(const StageSpace& space, const Cell& cell, const CellCosts& costs, const LatencyBounds& bounds,
-              const LatencyQuery& query, const std::function<bool()>& cancelled)
+              const LatencyQuery& query, const std::function<bool()>& stopped, int64_t* states)
       : space_(space),
         cell_(cell),
         costs_(costs),
         bounds_(bounds),
         query_(query),
-        cancelled_(cancelled),
+        stopped_(stopped),
+        states_(states),
         places_(space.orders[cell.order]),
         depth_that_matters_(DepthThatMatters(costs.table, cell.schedule)),
         fronts_(costs.tables.classes(), static_cast<int>(places_.order.size())) {}
 
   std::optional<FoundLatency> Run();
-  int64_t states() const { return states_; }
 
  private:
   // One chain while it is searched. `devices` is the most that Label::used may become in it, `below` the latency.
@@ -95,13 +95,13 @@ class ChainSearch {
   const CellCosts& costs_;
   const LatencyBounds& bounds_;
   const LatencyQuery& query_;
-  const std::function<bool()>& cancelled_;
+  const std::function<bool()>& stopped_;
+  int64_t* states_;
   const Places& places_;
   int depth_that_matters_;
   Fronts fronts_;
   std::vector<Step> steps_;
   std::vector<Joined> joined_;
-  int64_t states_ = 0;
 };
 
 void ChainSearch::Offer(Chain* chain, int position, const Label& label) {
@@ -117,7 +117,7 @@ void ChainSearch::Offer(Chain* chain, int position, const Label& label) {
 void ChainSearch::Close(Chain* chain, int position, std::vector<Label>* labels) {
   *labels = std::move(chain->open[position]);
   KeepBestLabels(labels);
-  states_ += static_cast<int64_t>(labels->size());
+  *states_ += static_cast<int64_t>(labels->size());
   for (Label& label : *labels) {
     if (label.choice < 0) continue;  // has its step
     Step step;
@@ -342,7 +342,7 @@ std::vector<Label> ChainSearch::Search(int number, std::vector<Label> behind, in
   for (int end = flat.size(); end > 0; --end) {
     if (end < flat.size()) Close(&chain, end, &labels);
     if (labels.empty()) continue;
-    if (cancelled_ && cancelled_()) return {};
+    if (stopped_()) return {};
     Extend(&chain, end, labels);
     if (!flat.items[end - 1].branches.empty()) Split(&chain, end, labels);
   }
@@ -400,7 +400,7 @@ std::optional<FoundLatency> ChainSearch::Run() {
     if (label.stages < cell_.least_stages || label.stages > cell_.most_stages) continue;
     if (best == nullptr || label.latency < best->latency) best = &label;
   }
-  if (best == nullptr || (cancelled_ && cancelled_())) return std::nullopt;
+  if (best == nullptr || stopped_()) return std::nullopt;
   FoundLatency found{MakePlan(*best), best->latency, 0};
   found.bottleneck = Bottleneck(space_.problem, found.plan);
   return found;
@@ -416,6 +416,28 @@ StageSpace MakeStageSpace(const SearchProblem& problem) {
   return space;
 }
 
+std::vector<NamedCell> ListCells(const StageSpace& space, int stages) {
+  constexpr int kAny = std::numeric_limits<int>::max();
+  std::vector<NamedCell> cells;
+  for (int order = 0; order < static_cast<int>(space.orders.size()); ++order) {
+    const auto add = [&](Schedule schedule, Schedule name, int least, int most) {
+      if (stages > 0) {
+        if (stages < least || stages > most) return;
+        least = most = stages;
+      }
+      if (least <= space.problem.layers) cells.push_back({{schedule, order, least, most}, name});
+    };
+    bool has_1f1b = false;
+    for (const Schedule schedule : space.problem.schedules) {
+      has_1f1b = has_1f1b || schedule == Schedule::k1F1B;
+      if (schedule == Schedule::k1F1B) add(schedule, schedule, 1, kAny);
+      if (schedule == Schedule::kGpipe || schedule == Schedule::kZbH1) add(schedule, schedule, 2, kAny);
+    }
+    if (!has_1f1b) add(Schedule::k1F1B, space.problem.schedules[0], 1, 1);
+  }
+  return cells;
+}
+
 CellCosts MakeCellCosts(const StageSpace& space, const StageTables& tables, Schedule schedule,
                         TransferTable* transfers) {
   const StageTable& table = schedule == Schedule::kZbH1 ? tables.delayed : tables.plain;
@@ -424,11 +446,8 @@ CellCosts MakeCellCosts(const StageSpace& space, const StageTables& tables, Sche
 
 std::optional<FoundLatency> FindLeastLatency(const StageSpace& space, const Cell& cell, const CellCosts& costs,
                                              const LatencyBounds& bounds, const LatencyQuery& query,
-                                             const std::function<bool()>& cancelled, int64_t* states) {
-  ChainSearch search(space, cell, costs, bounds, query, cancelled);
-  std::optional<FoundLatency> found = search.Run();
-  *states += search.states();
-  return found;
+                                             const std::function<bool()>& stopped, int64_t* states) {
+  return ChainSearch(space, cell, costs, bounds, query, stopped, states).Run();
 }
 
 }  // namespace alpa::inter

@@ -33,6 +33,14 @@ struct Cell {
   int most_stages = std::numeric_limits<int>::max();
 };
 
+// All cells of the schedules that are wanted, without interleaved, for each number of microbatches; `stages` as in
+// SearchOptions. Plans of a single stage are the same by any schedule and are looked for once, under `name`.
+struct NamedCell {
+  Cell cell;
+  Schedule name = Schedule::k1F1B;
+};
+std::vector<NamedCell> ListCells(const StageSpace& space, int stages);
+
 // The numbers for one number of microbatches and one schedule.
 struct CellCosts {
   const StageTables& tables;
@@ -65,6 +73,6 @@ struct FoundLatency {
 // dominance do not exclude.
 std::optional<FoundLatency> FindLeastLatency(const StageSpace& space, const Cell& cell, const CellCosts& costs,
                                              const LatencyBounds& bounds, const LatencyQuery& query,
-                                             const std::function<bool()>& cancelled, int64_t* states);
+                                             const std::function<bool()>& stopped, int64_t* states);
 
 }  // namespace alpa::inter

@@ -15,6 +15,13 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // e + c of each stage.
 std::vector<double> Loads(const SearchProblem& problem, const FoundPlan& plan) {
+  // By count, places are not known, and only a single host makes a transfer local.
+  const bool by_count = PlacedByCount(problem.hosts);
+  const bool one_host = problem.hosts.size() == 1 && problem.hosts[0].devices.size() == 1;
+  const auto on_same_host = [&](const Stage& a, const Stage& b) {
+    if (by_count) return one_host;
+    return a.submesh.hosts == 1 && b.submesh.hosts == 1 && a.first_host == b.first_host;
+  };
   std::vector<double> loads;
   for (const Stage& stage : plan.stages) {
     const bool delays = plan.schedule == Schedule::kZbH1 && !stage.next.empty();
@@ -23,7 +30,7 @@ std::vector<double> Loads(const SearchProblem& problem, const FoundPlan& plan) {
       const Stage& next = plan.stages[n];
       transfers += TransferSeconds(problem.costs->TransferTime(
           stage.last, next.first, {stage.submesh, stage.variant.layout}, {next.submesh, next.variant.layout},
-          OnSameHost(problem.hosts, stage, next), plan.microbatches));
+          on_same_host(stage, next), plan.microbatches));
     }
     loads.push_back(StageSeconds(stage.variant, plan.microbatches, delays) + transfers);
   }

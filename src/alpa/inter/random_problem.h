@@ -108,6 +108,9 @@ class Exhaustive {
   void Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan);
   void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position);
   void Count(FoundPlan* plan);
+  void Interleave(const Ranges& ranges, FoundPlan* plan);
+  bool PlaceRanks(const std::vector<int>& order, FoundPlan* plan, int ranks) const;
+  void AssignVariants(size_t stage, FoundPlan* plan);
   std::vector<Submesh> Submeshes() const;
   bool ByCount() const;
 
@@ -226,6 +229,69 @@ inline void Exhaustive::Assign(const Ranges& ranges, size_t stage, int64_t devic
   }
 }
 
+// Side by side from the end of the order on, the last rank there.
+inline bool Exhaustive::PlaceRanks(const std::vector<int>& order, FoundPlan* plan, int ranks) const {
+  int at = static_cast<int>(order.size()) - 1;
+  int left = at < 0 ? 0 : hosts_[order[at]].second;  // devices of host `at` that are free, at its beginning
+  for (int rank = ranks - 1; rank >= 0; --rank) {
+    const Submesh& submesh = plan->stages[rank].submesh;
+    int host = -1, device = 0;
+    while (at >= 0 && host < 0) {
+      const std::pair<int, int> wanted(submesh.type, submesh.devices);
+      if (submesh.hosts == 1 && hosts_[order[at]].first == submesh.type && left >= submesh.devices) {
+        left -= submesh.devices;
+        host = order[at];
+        device = left;
+      } else if (submesh.hosts > 1 && left == hosts_[order[at]].second && at + 1 >= submesh.hosts &&
+                 std::all_of(order.begin() + (at + 1 - submesh.hosts), order.begin() + (at + 1),
+                             [&](int h) { return hosts_[h] == wanted; })) {
+        at -= submesh.hosts;
+        host = order[at + 1];
+        left = at < 0 ? 0 : hosts_[order[at]].second;
+      } else if (--at >= 0) {
+        left = hosts_[order[at]].second;
+      }
+    }
+    if (host < 0) return false;
+    for (size_t s = rank; s < plan->stages.size(); s += ranks) {
+      plan->stages[s].first_host = host;
+      plan->stages[s].first_device = device;
+    }
+  }
+  return true;
+}
+
+inline void Exhaustive::AssignVariants(size_t stage, FoundPlan* plan) {
+  if (stage == plan->stages.size()) return Count(plan);
+  Stage& one = plan->stages[stage];
+  for (const StageVariant& v : problem_.costs->Variants(one.first, one.last, one.submesh, plan->microbatches)) {
+    one.variant = v;
+    AssignVariants(stage + 1, plan);
+  }
+}
+
+// All interleaved plans with these stages.
+inline void Exhaustive::Interleave(const Ranges& ranges, FoundPlan* plan) {
+  for (size_t s = 0; s < ranges.size(); ++s) std::tie(plan->stages[s].first, plan->stages[s].last) = ranges[s];
+  LinkStages(problem_, plan);
+  const int stages = static_cast<int>(ranges.size());
+  for (int s = 0; s + 1 < stages; ++s) {
+    if (plan->stages[s].next != std::vector<int>{s + 1}) return;  // branches
+  }
+  for (int ranks = 2; 2 * ranks <= stages; ++ranks) {
+    if (stages % ranks != 0 || plan->microbatches % ranks != 0) continue;
+    for (const Submesh& submesh : submeshes_) {
+      for (int s = 0; s < stages; ++s) {
+        plan->stages[s].submesh = submesh;
+        plan->stages[s].chunk = s / ranks;
+      }
+      for (const std::vector<int>& order : orders_) {
+        if (PlaceRanks(order, plan, ranks)) AssignVariants(0, plan);
+      }
+    }
+  }
+}
+
 inline BestByKind Exhaustive::Run() {
   int64_t devices = 0;
   std::vector<std::vector<int>> runs;
@@ -245,15 +311,21 @@ inline BestByKind Exhaustive::Run() {
       orders_.back().insert(orders_.back().end(), runs[run].begin(), runs[run].end());
   } while (std::next_permutation(permutation.begin(), permutation.end()));
   submeshes_ = Submeshes();
+  const auto& wanted = problem_.schedules;
+  const bool has_1f1b = std::find(wanted.begin(), wanted.end(), Schedule::k1F1B) != wanted.end();
+  const Schedule for_one = has_1f1b ? Schedule::k1F1B : wanted[0];
   for (const int64_t m : problem_.microbatches) {
     for (const Ranges& ranges : Partitions(problem_.graph, 0)) {
       for (const Schedule schedule : problem_.schedules) {
-        if (schedule == Schedule::kInterleaved) continue;
-        if (ranges.size() == 1 && schedule != problem_.schedules[0]) continue;  // the same by all
+        if (ranges.size() == 1 && schedule != for_one) continue;  // the same by all
         FoundPlan plan;
         plan.microbatches = m;
         plan.schedule = schedule;
         plan.stages.resize(ranges.size());
+        if (schedule == Schedule::kInterleaved && ranges.size() > 1) {
+          Interleave(ranges, &plan);
+          continue;
+        }
         Assign(ranges, 0, devices, &plan);
       }
     }

@@ -7,13 +7,14 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <tuple>
 #include <utility>
 
 #include "alpa/base/result.h"
 #include "alpa/inter/cell_search.h"
 #include "alpa/inter/chain_search.h"
-#include "alpa/inter/evaluate.h"
+#include "alpa/inter/interleaved.h"
+#include "alpa/inter/plan_list.h"
+#include "alpa/inter/shortage.h"
 #include "alpa/inter/stage_table.h"
 
 namespace alpa::inter {
@@ -36,38 +37,20 @@ void ForEach(size_t n, int threads, const std::function<void(size_t)>& work) {
   for (std::thread& thread : others) thread.join();
 }
 
+// Labels for plans of a unit beyond its best one; then it has to do with those found.
+constexpr int64_t kStatesForMorePlans = 15'000;
+
 // A cell with all numbers of stages that are asked for, and what came of it.
 struct Unit {
   Cell cell;
   Schedule name = Schedule::k1F1B;  // of its plans; differs from the cell's for plans of one stage
   size_t table = 0;                 // by number of microbatches
   double bound = 0;                 // at first the relaxed one
+  bool interleaved = false;         // then all about it; `cell` is not used
   bool searched = false, complete = false;
   std::vector<FoundPlan> plans;
   int64_t states = 0;
 };
-
-// Best first, with what makes plans differ as tie-breaker.
-bool Better(const FoundPlan& a, const FoundPlan& b) {
-  return std::tuple(a.seconds, a.microbatches, a.schedule, a.stages.size()) <
-         std::tuple(b.seconds, b.microbatches, b.schedule, b.stages.size());
-}
-
-// Adds plans to those known, best first; of plans with equal microbatches, schedule and stages the best one stays, and
-// `most` in all.
-void AddPlans(const std::vector<FoundPlan>& plans, size_t most, std::vector<FoundPlan>* known) {
-  known->insert(known->end(), plans.begin(), plans.end());
-  std::stable_sort(known->begin(), known->end(), Better);
-  std::vector<FoundPlan> kept;
-  for (FoundPlan& plan : *known) {
-    const bool is_new = std::none_of(kept.begin(), kept.end(), [&](const FoundPlan& other) {
-      return other.microbatches == plan.microbatches && other.schedule == plan.schedule &&
-             other.stages.size() == plan.stages.size();
-    });
-    if (is_new && kept.size() < most) kept.push_back(std::move(plan));
-  }
-  *known = std::move(kept);
-}
 
 class StageSearch {
  public:
@@ -86,10 +69,8 @@ class StageSearch {
   bool Cancelled() const { return options_.cancelled && options_.cancelled(); }
   void MakeUnits();
   void SearchUnit(Unit* unit) const;
+  void SearchInterleavedUnit(Unit* unit) const;
   void Report(double done);
-  double Threshold(const std::vector<FoundPlan>& plans) const {
-    return plans.size() < top_ ? kInfinity : plans.back().seconds;
-  }
 
   const SearchProblem& problem_;
   const SearchOptions& options_;
@@ -106,37 +87,37 @@ class StageSearch {
 
 // All parts of the space.
 void StageSearch::MakeUnits() {
-  const std::vector<Schedule>& wanted = problem_.schedules;
-  const bool has_1f1b = std::find(wanted.begin(), wanted.end(), Schedule::k1F1B) != wanted.end();
   for (size_t table = 0; table < tables_.size(); ++table) {
-    for (int order = 0; order < static_cast<int>(space_.orders.size()); ++order) {
-      const auto add = [&](Schedule schedule, Schedule name, int least, int most) {
-        if (options_.stages > 0) {
-          if (options_.stages < least || options_.stages > most) return;
-          least = most = options_.stages;
-        }
-        if (least > problem_.layers) return;
-        Unit unit;
-        unit.cell = {schedule, order, least, most};
-        unit.name = name;
-        unit.table = table;
-        units_.push_back(unit);
-      };
-      const int any = std::numeric_limits<int>::max();
-      for (const Schedule schedule : wanted) {
-        // One stage is the same by any schedule.
-        if (schedule == Schedule::k1F1B) add(schedule, schedule, 1, any);
-        if (schedule == Schedule::kGpipe || schedule == Schedule::kZbH1) add(schedule, schedule, 2, any);
-      }
-      if (!has_1f1b) add(Schedule::k1F1B, wanted[0], 1, 1);
+    for (const NamedCell& one : ListCells(space_, options_.stages)) {
+      Unit unit;
+      unit.cell = one.cell;
+      unit.name = one.name;
+      unit.table = table;
+      units_.push_back(unit);
     }
+    const std::vector<Schedule>& wanted = problem_.schedules;
+    if (std::find(wanted.begin(), wanted.end(), Schedule::kInterleaved) == wanted.end()) continue;
+    Unit unit;
+    unit.interleaved = true;
+    unit.table = table;
+    units_.push_back(unit);
   }
+}
+
+void StageSearch::SearchInterleavedUnit(Unit* unit) const {
+  InterleavedResult result = SearchInterleaved(space_, problem_.microbatches[unit->table],
+                                               {plans_, top_, options_.stages, options_.tolerance, options_.cancelled});
+  unit->bound = result.bound;
+  unit->plans = std::move(result.plans);
+  unit->states = result.states;
+  unit->searched = true;
+  unit->complete = result.complete;
 }
 
 // The best plans of a unit by number of stages: the best of all; then the best with fewer and with more stages; and so
 // on.
 void StageSearch::SearchUnit(Unit* unit) const {
-  if (unit->bound >= Threshold(plans_)) {
+  if (unit->bound >= Threshold(plans_, top_)) {
     unit->searched = unit->complete = true;
     return;
   }
@@ -148,13 +129,21 @@ void StageSearch::SearchUnit(Unit* unit) const {
   };
   std::vector<Part> parts;
   std::vector<FoundPlan> known = plans_;
-  unit->complete = true;
+  int64_t more_states = 0;
   const auto search = [&](const Cell& cell) {
     if (cell.least_stages > cell.most_stages || cell.least_stages > problem_.layers) return;
-    CellResult result = SearchCell(space_, cell, costs, {Threshold(known), options_.tolerance, options_.cancelled});
+    const bool first = !unit->searched;
+    if (!first && more_states > kStatesForMorePlans) return;
+    CellQuery query{Threshold(known, top_), options_.tolerance, options_.cancelled};
+    if (!first) query.most_states = kStatesForMorePlans - more_states;
+    CellResult result = SearchCell(space_, cell, costs, query);
     unit->states += result.states;
-    unit->complete = unit->complete && result.complete;
-    if (!unit->searched) unit->bound = std::max(unit->bound, result.bound);
+    if (first) {
+      unit->bound = std::max(unit->bound, result.bound);
+      unit->complete = result.complete;
+    } else {
+      more_states += result.states;
+    }
     unit->searched = true;
     if (!result.plan) return;
     result.plan->schedule = unit->name;
@@ -162,7 +151,7 @@ void StageSearch::SearchUnit(Unit* unit) const {
     parts.push_back({cell, std::move(*result.plan)});
   };
   search(unit->cell);
-  while (!parts.empty() && unit->plans.size() < top_ && unit->complete) {
+  while (!parts.empty() && unit->plans.size() < top_ && !Cancelled()) {
     const auto best = std::min_element(parts.begin(), parts.end(),
                                        [](const Part& a, const Part& b) { return Better(a.plan, b.plan); });
     Part part = std::move(*best);
@@ -201,15 +190,21 @@ SearchResult StageSearch::Run() {
     MakeUnits();
     ForEach(units_.size(), threads_, [&](size_t i) {
       Unit& unit = units_[i];
+      if (unit.interleaved) return;  // no bound before it is searched
       const CellCosts costs = MakeCellCosts(space_, tables_[unit.table], unit.cell.schedule, nullptr);
       unit.bound = RelaxedBound(space_, unit.cell, costs);
     });
-    std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) { return a.bound < b.bound; });
+    std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
+      return a.interleaved != b.interleaved ? b.interleaved : a.bound < b.bound;
+    });
   }
   // The most promising unit alone; what it gives lets others end early.
   for (size_t begin = 0, end = std::min<size_t>(1, units_.size()); begin < units_.size() && !Cancelled();
        begin = end, end = std::min(units_.size(), end + kWave)) {
-    ForEach(end - begin, threads_, [&](size_t i) { SearchUnit(&units_[begin + i]); });
+    ForEach(end - begin, threads_, [&](size_t i) {
+      Unit* unit = &units_[begin + i];
+      unit->interleaved ? SearchInterleavedUnit(unit) : SearchUnit(unit);
+    });
     for (size_t i = begin; i < end; ++i) AddPlans(units_[i].plans, top_, &plans_);
     Report(0.3 + 0.7 * static_cast<double>(end) / static_cast<double>(units_.size()));
   }
@@ -222,6 +217,9 @@ SearchResult StageSearch::Run() {
   }
   if (!plans_.empty()) result.bound = std::min(result.bound, plans_[0].seconds);
   result.plans = std::move(plans_);
+  if (result.plans.empty() && result.complete) {
+    result.shortage = FindShortage(space_, options_.stages, options_.cancelled);
+  }
   result.elapsed = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
   return result;
 }

@@ -43,7 +43,8 @@ struct SearchOptions {
       progress;  // share of the work, seconds of the best plan (infinity: none)
 };
 
-// Why nothing fits, from the least memory that any stage could do with.
+// Why nothing fits. Either a layer that fits on no devices even if it has them for itself, or, when every layer has a
+// place where it would fit, the fullest stage of the plan that would fit if all devices had a little more memory.
 struct Shortage {
   int first = 0, last = 0;  // layers of the stage that needs most
   Submesh submesh;
@@ -52,8 +53,9 @@ struct Shortage {
 };
 
 struct SearchResult {
-  std::vector<FoundPlan>
-      plans;             // best first; empty when nothing fits. No two agree in microbatches, schedule and stages
+  // Best first; empty when nothing fits. No two agree in microbatches, schedule and number of stages. Tolerance and
+  // bound hold for the first one; the others are the best there are unless finding them takes too long.
+  std::vector<FoundPlan> plans;
   double bound = 0;      // no plan of this space costs less
   bool complete = true;  // false: stopped early (the bound is then that of what was searched)
   std::optional<Shortage> shortage;

@@ -58,7 +58,7 @@ void Append(std::vector<Candidate>* candidates, StageTable* table, std::vector<C
 }  // namespace
 
 StageTables MakeStageTables(const SearchProblem& problem, const FlatGraph& graph, const std::vector<Submesh>& submeshes,
-                            int64_t microbatches, bool with_delayed, double memory_scale) {
+                            int64_t microbatches, bool with_delayed) {
   StageTables tables;
   tables.microbatches = microbatches;
   tables.submeshes = static_cast<int>(submeshes.size());
@@ -75,7 +75,7 @@ StageTables MakeStageTables(const SearchProblem& problem, const FlatGraph& graph
         for (int s = 0; s < tables.submeshes; ++s) {
           const std::vector<StageVariant> variants =
               problem.costs->Variants(chain.items[begin].first, chain.items[end - 1].last, submeshes[s], microbatches);
-          const double memory = problem.memory[submeshes[s].type] * memory_scale;
+          const double memory = problem.memory[submeshes[s].type];
           for (size_t v = 0; v < variants.size(); ++v) {
             const int64_t in_flight = MostInFlight(variants[v], memory, microbatches);
             if (in_flight == 0) continue;

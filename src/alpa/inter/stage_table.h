@@ -57,9 +57,9 @@ struct StageTables {
   ClassOf At(int klass) const { return {klass % submeshes, layouts[klass / submeshes]}; }
 };
 
-// Asks for every range and submesh once. `memory_scale` multiplies the memory there is.
+// Asks for every range and submesh once.
 StageTables MakeStageTables(const SearchProblem& problem, const FlatGraph& graph, const std::vector<Submesh>& submeshes,
-                            int64_t microbatches, bool with_delayed, double memory_scale = 1);
+                            int64_t microbatches, bool with_delayed);
 
 // The fastest choice that fits with `in_flight` microbatches, or nullptr.
 inline const StageChoice* FastestThatFits(const StageTable& table, const ChoicesAt& start, int64_t in_flight) {

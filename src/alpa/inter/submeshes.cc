@@ -215,9 +215,4 @@ void PlaceStages(const std::vector<Hosts>& hosts, const Places& places, const st
   }
 }
 
-bool OnSameHost(const std::vector<Hosts>& hosts, const Stage& a, const Stage& b) {
-  if (PlacedByCount(hosts)) return ListHosts(hosts).size() == 1;
-  return a.submesh.hosts == 1 && b.submesh.hosts == 1 && a.first_host == b.first_host;
-}
-
 }  // namespace alpa::inter

@@ -62,7 +62,4 @@ Places MakePlaces(const std::vector<Hosts>& hosts, const std::vector<int>& order
 void PlaceStages(const std::vector<Hosts>& hosts, const Places& places, const std::vector<int>& used,
                  std::vector<Stage>* stages);
 
-// Whether a transfer between these stages stays on a host, as far as the search knows: by count only when there is one.
-bool OnSameHost(const std::vector<Hosts>& hosts, const Stage& a, const Stage& b);
-
 }  // namespace alpa::inter

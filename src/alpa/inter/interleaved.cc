@@ -1,0 +1,311 @@
+#include "alpa/inter/interleaved.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "alpa/inter/evaluate.h"
+#include "alpa/inter/plan_list.h"
+
+namespace alpa::inter {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int64_t kNodes = 20'000;  // of one tree
+
+// A variant of a range of items.
+struct Option {
+  double seconds = 0, state = 0, activation = 0, workspace = 0;
+  int layout = 0, variant = 0;
+};
+
+// All about stages on one submesh.
+struct RangeOptions {
+  std::vector<std::vector<std::vector<Option>>> at;  // by begin and end
+  std::vector<std::vector<double>> sum, bottleneck;  // least of k stages for the items from a position on
+};
+
+// How the submeshes and stages are arranged.
+struct Arrangement {
+  int submesh = 0, ranks = 0, chunks = 0, order = 0;
+  std::vector<int> used;   // Place::used by rank
+  std::vector<int> hosts;  // Place::host by rank
+  double bound = 0;
+};
+
+bool Beats(const Option& a, const Option& b) {
+  return a.layout == b.layout && a.seconds <= b.seconds && a.state <= b.state && a.activation <= b.activation &&
+         a.workspace <= b.workspace;
+}
+
+RangeOptions ListOptions(const StageSpace& space, const Submesh& submesh, int64_t microbatches) {
+  const FlatChain& chain = space.graph.chains[0];
+  const int n = chain.size();
+  const double memory = space.problem.memory[submesh.type];
+  RangeOptions options;
+  options.at.resize(n);
+  options.sum.assign(n + 1, std::vector<double>(n + 1, kInfinity));
+  options.bottleneck = options.sum;
+  for (int begin = 0; begin < n; ++begin) {
+    options.at[begin].resize(n + 1);
+    for (int end = begin + 1; end <= n; ++end) {
+      std::vector<Option>& list = options.at[begin][end];
+      const std::vector<StageVariant> variants =
+          space.problem.costs->Variants(chain.items[begin].first, chain.items[end - 1].last, submesh, microbatches);
+      for (size_t v = 0; v < variants.size(); ++v) {
+        const StageVariant& one = variants[v];
+        if (one.memory(std::min<int64_t>(3, 2 * microbatches)) > memory)
+          continue;  // the least there is: ranks = chunks = 2
+        const Option option{StageSeconds(one, microbatches, false),
+                            one.state,
+                            one.activation,
+                            one.workspace,
+                            one.layout,
+                            static_cast<int>(v)};
+        if (std::any_of(list.begin(), list.end(), [&](const Option& other) { return Beats(other, option); })) continue;
+        std::erase_if(list, [&](const Option& other) { return Beats(option, other); });
+        list.push_back(option);
+      }
+      std::stable_sort(list.begin(), list.end(),
+                       [](const Option& a, const Option& b) { return a.seconds < b.seconds; });
+    }
+  }
+  options.sum[0][n] = options.bottleneck[0][n] = 0;
+  for (int k = 1; k <= n; ++k) {
+    for (int begin = 0; begin < n; ++begin) {
+      for (int end = begin + 1; end <= n; ++end) {
+        if (options.at[begin][end].empty()) continue;
+        const double seconds = options.at[begin][end].front().seconds;
+        options.sum[k][begin] = std::min(options.sum[k][begin], seconds + options.sum[k - 1][end]);
+        options.bottleneck[k][begin] =
+            std::min(options.bottleneck[k][begin], std::max(seconds, options.bottleneck[k - 1][end]));
+      }
+    }
+  }
+  return options;
+}
+
+// One tree: the stages of one arrangement.
+class Tree {
+ public:
+  Tree(const StageSpace& space, const RangeOptions& options, const Arrangement& arrangement, int64_t microbatches,
+       const InterleavedQuery& query, double below)
+      : space_(space),
+        options_(options),
+        arrangement_(arrangement),
+        query_(query),
+        submesh_(space.submeshes[arrangement.submesh]),
+        memory_(space.problem.memory[submesh_.type]),
+        microbatches_(microbatches),
+        stages_(arrangement.ranks * arrangement.chunks),
+        best_(below),
+        ranks_(arrangement.ranks) {}
+
+  void Run() { Grow(0, 0, 0); }
+  // Stages by begin, end and option; empty when nothing is better than `below`.
+  struct Node {
+    int begin = 0, end = 0;
+    Option option;
+  };
+  const std::vector<Node>& best() const { return best_nodes_; }
+  int64_t nodes() const { return nodes_; }
+  bool gave_up() const { return nodes_ > kNodes; }
+
+ private:
+  struct Rank {
+    double seconds = 0, state = 0, activation = 0, workspace = 0;
+  };
+  struct Child {
+    Node node;
+    double transfer = 0;  // from the stage in front
+    double bound = 0;
+  };
+  double TransferFrom(const Node& node, int stage, const Node& next) const;
+  // Puts a stage on its rank; false when it does not fit.
+  bool Add(const Option& option, Rank* rank, int number) const;
+  void Grow(int stage, int begin, double bottleneck);
+
+  const StageSpace& space_;
+  const RangeOptions& options_;
+  const Arrangement& arrangement_;
+  const InterleavedQuery& query_;
+  const Submesh& submesh_;
+  double memory_;
+  int64_t microbatches_;
+  int stages_;
+  double best_;
+  std::vector<Rank> ranks_;
+  std::vector<Node> path_, best_nodes_;
+  double path_seconds_ = 0;  // of all ranks
+  int64_t nodes_ = 0;
+};
+
+double Tree::TransferFrom(const Node& node, int stage, const Node& next) const {
+  const int from = stage % arrangement_.ranks, to = (stage + 1) % arrangement_.ranks;
+  const bool same_host = arrangement_.hosts[from] >= 0 && arrangement_.hosts[from] == arrangement_.hosts[to];
+  const FlatChain& chain = space_.graph.chains[0];
+  return TransferSeconds(space_.problem.costs->TransferTime(
+      chain.items[node.end - 1].last, chain.items[next.begin].first, {submesh_, node.option.layout},
+      {submesh_, next.option.layout}, same_host, microbatches_));
+}
+
+bool Tree::Add(const Option& option, Rank* rank, int number) const {
+  rank->state += option.state;
+  rank->activation = std::max(rank->activation, option.activation);
+  rank->workspace = std::max(rank->workspace, option.workspace);
+  const int64_t in_flight = InterleavedInFlight(microbatches_, number, arrangement_.ranks, arrangement_.chunks);
+  return rank->state + static_cast<double>(in_flight) * rank->activation + rank->workspace <= memory_;
+}
+
+// Tries all stages number `stage` that begin with item `begin`; `bottleneck` is that of the finished ones in front.
+void Tree::Grow(int stage, int begin, double bottleneck) {
+  if (++nodes_ > kNodes || (query_.cancelled && query_.cancelled())) return;
+  const int items = space_.graph.chains[0].size(), ranks = arrangement_.ranks, left = stages_ - stage - 1;
+  const int number = stage % ranks, number_in_front = (stage + ranks - 1) % ranks;
+  std::vector<Child> children;
+  for (int end = left == 0 ? items : begin + 1; end <= items - left; ++end) {
+    for (const Option& option : options_.at[begin][end]) {
+      Child child;
+      child.node = {begin, end, option};
+      Rank rank = ranks_[number];
+      if (!Add(option, &rank, number)) continue;
+      double slowest_stage = std::max({bottleneck, option.seconds, options_.bottleneck[left][end]});
+      if (stage > 0) {
+        child.transfer = TransferFrom(path_.back(), stage - 1, child.node);
+        slowest_stage = std::max(slowest_stage, path_.back().option.seconds + child.transfer);
+      }
+      double slowest_rank =
+          (path_seconds_ + child.transfer + option.seconds + options_.sum[left][end]) / static_cast<double>(ranks);
+      for (int r = 0; r < ranks; ++r) {
+        const double more = (r == number ? option.seconds : 0) + (r == number_in_front ? child.transfer : 0);
+        slowest_rank = std::max(slowest_rank, ranks_[r].seconds + more);
+      }
+      child.bound = static_cast<double>(microbatches_) * slowest_rank + (ranks - 1) * slowest_stage;
+      if (child.bound < best_ / (1 + query_.tolerance)) children.push_back(child);
+    }
+  }
+  // Even stages first: those near their share of what is left.
+  const double share = options_.sum[left + 1][begin] / (left + 1);
+  std::stable_sort(children.begin(), children.end(), [&](const Child& a, const Child& b) {
+    return std::pair(a.bound, std::abs(a.node.option.seconds - share)) <
+           std::pair(b.bound, std::abs(b.node.option.seconds - share));
+  });
+  for (const Child& child : children) {
+    if (child.bound >= best_ / (1 + query_.tolerance)) break;
+    if (left == 0) {  // its bound is its seconds
+      best_ = child.bound;
+      best_nodes_ = path_;
+      best_nodes_.push_back(child.node);
+      break;
+    }
+    const std::vector<Rank> before = ranks_;
+    const double seconds_before = path_seconds_;
+    const double in_front = stage == 0 ? 0 : path_.back().option.seconds + child.transfer;
+    Add(child.node.option, &ranks_[number], number);
+    ranks_[number].seconds += child.node.option.seconds;
+    ranks_[number_in_front].seconds += child.transfer;
+    path_seconds_ += child.transfer + child.node.option.seconds;
+    path_.push_back(child.node);
+    Grow(stage + 1, child.node.end, std::max(bottleneck, in_front));
+    path_.pop_back();
+    path_seconds_ = seconds_before;
+    ranks_ = before;
+  }
+}
+
+FoundPlan MakePlan(const StageSpace& space, const Arrangement& arrangement, int64_t microbatches,
+                   const std::vector<Tree::Node>& nodes) {
+  FoundPlan plan;
+  plan.microbatches = microbatches;
+  plan.schedule = Schedule::kInterleaved;
+  const FlatChain& chain = space.graph.chains[0];
+  std::vector<Stage> ranks(arrangement.ranks);
+  for (Stage& rank : ranks) rank.submesh = space.submeshes[arrangement.submesh];
+  PlaceStages(space.problem.hosts, space.orders[arrangement.order], arrangement.used, &ranks);
+  for (size_t s = 0; s < nodes.size(); ++s) {
+    Stage stage = ranks[s % ranks.size()];
+    stage.first = chain.items[nodes[s].begin].first;
+    stage.last = chain.items[nodes[s].end - 1].last;
+    stage.chunk = static_cast<int>(s / ranks.size());
+    stage.variant =
+        space.problem.costs->Variants(stage.first, stage.last, stage.submesh, microbatches)[nodes[s].option.variant];
+    plan.stages.push_back(stage);
+  }
+  LinkStages(space.graph, &plan.stages);
+  plan.seconds = EvaluatePlan(space.problem, &plan);
+  return plan;
+}
+
+// All arrangements on a submesh, those that may be best first.
+std::vector<Arrangement> ListArrangements(const StageSpace& space, int submesh, int64_t microbatches,
+                                          const RangeOptions& options, int stages) {
+  const int items = space.graph.chains[0].size();
+  std::vector<Arrangement> list;
+  std::set<std::vector<int>> seen;  // neighbourhoods of ranks
+  for (int order = 0; order < static_cast<int>(space.orders.size()); ++order) {
+    std::vector<int> used, hosts;  // from the last rank on
+    while (2 * std::ssize(used) <= items) {
+      const std::span<const Place> places = space.orders[order].At(used.empty() ? 0 : used.back(), submesh);
+      const auto place = std::min_element(places.begin(), places.end(),
+                                          [](const Place& a, const Place& b) { return a.used < b.used; });
+      if (place == places.end()) break;
+      used.push_back(place->used);
+      hosts.push_back(place->host);
+      const int ranks = static_cast<int>(used.size());
+      if (ranks < 2 || microbatches % ranks != 0 || !seen.insert(hosts).second) continue;
+      for (int chunks = 2; ranks * chunks <= items; ++chunks) {
+        if (stages > 0 && ranks * chunks != stages) continue;
+        Arrangement one{submesh, ranks, chunks, order, {used.rbegin(), used.rend()}, {hosts.rbegin(), hosts.rend()}, 0};
+        one.bound = static_cast<double>(microbatches) * options.sum[ranks * chunks][0] / ranks +
+                    (ranks - 1) * options.bottleneck[ranks * chunks][0];
+        if (std::isfinite(one.bound)) list.push_back(std::move(one));
+      }
+    }
+  }
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Arrangement& a, const Arrangement& b) { return a.bound < b.bound; });
+  return list;
+}
+
+}  // namespace
+
+InterleavedResult SearchInterleaved(const StageSpace& space, int64_t microbatches, const InterleavedQuery& query) {
+  InterleavedResult result;
+  result.bound = kInfinity;
+  std::vector<FoundPlan> known = query.known;
+  for (int submesh = 0; submesh < static_cast<int>(space.submeshes.size()) && result.complete; ++submesh) {
+    if (2 * space.submeshes[submesh].size() > space.orders[0].devices) continue;
+    const RangeOptions options = ListOptions(space, space.submeshes[submesh], microbatches);
+    for (const Arrangement& one : ListArrangements(space, submesh, microbatches, options, query.stages)) {
+      double below = Threshold(known, query.top);
+      for (const FoundPlan& plan : result.plans) {
+        if (static_cast<int>(plan.stages.size()) == one.ranks * one.chunks) below = std::min(below, plan.seconds);
+      }
+      const double enough = below / (1 + query.tolerance);
+      if (one.bound >= enough) {
+        result.bound = std::min(result.bound, one.bound);
+        continue;
+      }
+      Tree tree(space, options, one, microbatches, query, below);
+      tree.Run();
+      result.states += tree.nodes();
+      result.complete = !(query.cancelled && query.cancelled());
+      double least = below;
+      if (!tree.best().empty()) {
+        const FoundPlan plan = MakePlan(space, one, microbatches, tree.best());
+        least = plan.seconds;
+        AddPlans({plan}, query.top, &result.plans);
+        AddPlans({plan}, query.top, &known);
+      }
+      result.bound =
+          std::min(result.bound, tree.gave_up() || !result.complete ? one.bound : least / (1 + query.tolerance));
+      if (!result.complete) break;
+    }
+  }
+  if (!result.complete) result.bound = 0;  // what was not looked at may take any time
+  return result;
+}
+
+}  // namespace alpa::inter
