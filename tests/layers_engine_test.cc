@@ -100,6 +100,7 @@ TEST(Segments, OfOneLayerEachAreTheStepTogether) {
     SCOPED_TRACE(model.name);
     for (const Layering& layering : LayeringsOf(model)) {
       std::vector<Segment> segments;
+      segments.reserve(static_cast<size_t>(layering.count));
       for (int layer = 0; layer < layering.count; ++layer) {
         segments.push_back(ExtractSegment(model.module, model.analysis, layering, layer, layer, false));
       }

@@ -13,7 +13,7 @@ namespace {
 struct Cost {
   int64_t bytes = 0;
   double squares = 0;
-  auto operator<=>(const Cost&) const = default;
+  auto operator<=>(const Cost&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
 };
 constexpr Cost kImpossible = {std::numeric_limits<int64_t>::max(), 0};
 

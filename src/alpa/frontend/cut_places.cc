@@ -224,7 +224,9 @@ int PeriodOf(const std::vector<uint64_t>& content) {
   const int n = static_cast<int>(content.size());
   for (int d = 1; 2 * d <= n; ++d) {
     int same = 0;
-    for (int i = 0; i + d < n; ++i) same += content[static_cast<size_t>(i)] == content[static_cast<size_t>(i + d)];
+    for (size_t i = static_cast<size_t>(d); i < content.size(); ++i) {
+      same += content[i - static_cast<size_t>(d)] == content[i];
+    }
     if (3 * same >= n - d) return d;
   }
   return 1;
@@ -247,12 +249,12 @@ std::vector<int> BlockPlaces(const CutPlaces& narrow) {
   const bool blocks = period > 1 || 2 * n <= workers;
   // An embedding, stem or head: comes once, and does its work with few ops.
   auto extra = [&](int i) { return !recurs(i) && 2 * narrow.workers[static_cast<size_t>(i)] * n <= workers; };
+  auto behind = [&](int i) { return narrow.content[static_cast<size_t>(i) + static_cast<size_t>(period)]; };
   int first = 0;  // the first piece of the first block; what stands before belongs to it
   int last = n;   // behind the last piece of the last block
   if (blocks && period > 1) {
-    while (first + period < n &&
-           narrow.content[static_cast<size_t>(first)] != narrow.content[static_cast<size_t>(first + period)])
-      ++first;
+    auto comes_again = [&](int i) { return narrow.content[static_cast<size_t>(i)] == behind(i); };
+    while (first + period < n && !comes_again(first)) ++first;
     if (first + period >= n) first = 0;
   } else if (blocks) {
     if (n > 1 && extra(0)) ++first;

@@ -152,7 +152,7 @@ class Series {
 struct Placement {
   int part = 0;
   int branch = -1;
-  auto operator<=>(const Placement&) const = default;
+  auto operator<=>(const Placement&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
 };
 
 std::vector<Placement> Place(const ir::Module& module, const ForwardGraph& graph, const std::vector<OpId>& ops,

@@ -16,7 +16,7 @@ namespace alpa::frontend {
 struct Border {
   ir::ValueId value = -1;
   BorderKind kind = BorderKind::kActivation;
-  auto operator<=>(const Border&) const = default;
+  auto operator<=>(const Border&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
 };
 
 inline constexpr int kNotInSegment = 3;  // behind all phases

@@ -36,6 +36,7 @@ struct Staged {
 
 std::vector<std::string> Kinds(const std::vector<BorderKind>& kinds) {
   std::vector<std::string> out;
+  out.reserve(kinds.size());
   for (const BorderKind kind : kinds) out.emplace_back(Name(kind));
   return out;
 }

@@ -74,6 +74,7 @@ inline ir::Module MlpModule(const MlpOptions& options) {
     outputs[w.size() + k] = moment;
   }
   if (options.count) outputs.push_back(next);
+  aliases.reserve(outputs.size());
   for (int32_t i = 0; i < static_cast<int32_t>(outputs.size()); ++i) aliases.push_back({i, i});
   outputs.push_back(loss);
   return g.Build(outputs, aliases);
