@@ -7,6 +7,7 @@
 #include "alpa/base/result.h"
 #include "alpa/inter/evaluate.h"
 #include "alpa/inter/labels.h"
+#include "alpa/inter/submeshes.h"
 
 namespace alpa::inter {
 namespace {
@@ -212,9 +213,7 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
         if (fastest + joined.transfer > query_.most) continue;
         if (!Promising(*chain, start.begin, joined.used, joined.latency + fastest)) continue;
         if (joined.stages + 1 > cell_.most_stages) continue;
-        const int64_t in_flight = cell_.schedule == Schedule::kGpipe
-                                      ? table.microbatches
-                                      : std::min<int64_t>(table.microbatches, joined.depth + 1);
+        const int64_t in_flight = InFlight(cell_.schedule, table.microbatches, joined.depth + 1, cell_.most_stages);
         const StageChoice* choice = FastestThatFits(table, start, in_flight);
         if (choice == nullptr || choice->seconds + joined.transfer > query_.most) continue;
         Label label;
@@ -419,6 +418,9 @@ StageSpace MakeStageSpace(const SearchProblem& problem) {
 std::vector<NamedCell> ListCells(const StageSpace& space, int stages) {
   constexpr int kAny = std::numeric_limits<int>::max();
   std::vector<NamedCell> cells;
+  int64_t devices = 0;
+  for (const Host& host : ListHosts(space.problem.hosts)) devices += host.devices;
+  const auto most_stages = static_cast<int>(std::min<int64_t>(space.problem.layers, devices));
   for (int order = 0; order < static_cast<int>(space.orders.size()); ++order) {
     const auto add = [&](Schedule schedule, Schedule name, int least, int most) {
       if (stages > 0) {
@@ -431,7 +433,9 @@ std::vector<NamedCell> ListCells(const StageSpace& space, int stages) {
     for (const Schedule schedule : space.problem.schedules) {
       has_1f1b = has_1f1b || schedule == Schedule::k1F1B;
       if (schedule == Schedule::k1F1B) add(schedule, schedule, 1, kAny);
-      if (schedule == Schedule::kGpipe || schedule == Schedule::kZbH1) add(schedule, schedule, 2, kAny);
+      if (schedule == Schedule::kGpipe) add(schedule, schedule, 2, kAny);
+      // What a stage has in memory depends on the number of all of them.
+      for (int n = 2; schedule == Schedule::kZbH1 && n <= most_stages; ++n) add(schedule, schedule, n, n);
     }
     if (!has_1f1b) add(Schedule::k1F1B, space.problem.schedules[0], 1, 1);
   }
