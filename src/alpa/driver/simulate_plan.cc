@@ -46,6 +46,9 @@ Result<schedule::Pipeline> MakePipeline(const plan::PipelinePlan& plan) {
 Result<simulate::Costs> MakeCosts(const plan::PipelinePlan& plan, const cluster::Cluster& cluster) {
   simulate::Costs costs;
   costs.hosts = cluster.hosts;
+  // Weight gradients need what the forward pass kept.
+  ALPA_TRY(const schedule::Kind kind, schedule::ParseKind(plan.schedule));
+  const bool splits = schedule::SplitsBackward(kind);
   const std::vector<int32_t> meshes = MeshOfStage(plan);
   for (size_t s = 0; s < plan.stages.size(); ++s) {
     const plan::PipelineStage& stage = plan.stages[s];
@@ -66,7 +69,7 @@ Result<simulate::Costs> MakeCosts(const plan::PipelinePlan& plan, const cluster:
                      "simulate it with the cluster it was made for, or plan again"};
     }
     costs.stages.push_back({p.forward.value, p.backward.value - p.weight.value, p.weight.value, p.per_step.value,
-                            p.state.value, p.activation.value, 0, p.workspace.value});
+                            p.state.value, p.activation.value, splits ? p.activation.value : 0, p.workspace.value});
     const auto mesh = static_cast<size_t>(meshes[s]);
     if (mesh == costs.meshes.size()) {
       costs.meshes.emplace_back();
