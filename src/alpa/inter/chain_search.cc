@@ -205,7 +205,7 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
     if (joined_.empty()) continue;
     for (int32_t s = of_class.from; s < of_class.to; ++s) {
       const ChoicesAt& start = table.starts[s];
-      const double fastest = table.choices[start.from].seconds;
+      const double fastest = table.choices[start.from].latency;
       const int most_used = chain->devices - bounds_.devices[chain->number][start.begin];
       for (const Joined& joined : joined_) {
         if (joined.used > most_used) break;
@@ -215,10 +215,10 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
         const int64_t in_flight = cell_.schedule == Schedule::kGpipe
                                       ? table.microbatches
                                       : std::min<int64_t>(table.microbatches, joined.depth + 1);
-        const StageChoice* choice = FastestThatFits(table, start, in_flight);
-        if (choice == nullptr || choice->seconds + joined.transfer > query_.most) continue;
+        const StageChoice* choice = FastestThatFits(table, start, in_flight, joined.transfer, query_.most);
+        if (choice == nullptr) continue;
         Label label;
-        label.latency = joined.latency + choice->seconds;
+        label.latency = joined.latency + choice->latency;
         if (!Promising(*chain, start.begin, joined.used, label.latency)) continue;
         label.front = fronts_.Of(Head{flat.items[start.begin].first, of_class.klass, joined.host});
         label.used = joined.used;

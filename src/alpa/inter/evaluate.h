@@ -8,7 +8,7 @@
 
 namespace alpa::inter {
 
-// e of the design page: seconds per microbatch without transfers. `delays_weights`: what zb-h1 delays is left out.
+// e of the design page: seconds per microbatch without transfers. `delays_weights`: without what zb-h1 delays.
 inline double StageSeconds(const StageVariant& variant, int64_t microbatches, bool delays_weights) {
   const double seconds = variant.time() + variant.per_step / static_cast<double>(microbatches);
   return delays_weights ? seconds - variant.weight : seconds;
