@@ -121,6 +121,7 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   costs->FindTransfers();
   costs->FindStepEdges();
   costs->submeshes_ = PricedSubmeshes(cluster);
+  costs->by_count_ = inter::PlacedByCount(HostsOf(cluster));
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
   return costs;
 }
@@ -390,18 +391,24 @@ inter::StageCosts::Transfer StageCosts::TransferTime(int last, int next_first, c
     const auto senders = static_cast<double>(sender.submesh.size()),
                receivers = static_cast<double>(receiver.submesh.size());
     const double sent = options_.local_gather ? bytes : bytes * copies(receiver);
-    double time = 0;
-    if (same_host) {
-      time = sending.intra.alpha.value + sent / std::min(senders, receivers) * sending.intra.beta;
-    } else {
+    const double local = sending.intra.alpha.value + sent / std::min(senders, receivers) * sending.intra.beta;
+    double time = local;
+    if (!same_host) {
       // In a chain of stages each host has one border outwards and one inwards, however many stages lie on it, so a
       // stage has all the cards of its hosts.
       const auto beta = [](const cluster::Host& host, const inter::Submesh& submesh) {
         return std::max(host.network.beta / submesh.hosts,
                         host.device_network_beta / static_cast<double>(submesh.size()));
       };
-      time = std::max(sending.network.alpha.value, receiving.network.alpha.value) +
-             sent * std::max(beta(sending, sender.submesh), beta(receiving, receiver.submesh));
+      const double across = std::max(sending.network.alpha.value, receiving.network.alpha.value) +
+                            sent * std::max(beta(sending, sender.submesh), beta(receiving, receiver.submesh));
+      time = across;
+      if (by_count_ && sender.submesh.hosts == 1 && receiver.submesh.hosts == 1) {
+        // The search does not know where stages lie. Of the borders between stages of n devices packed on hosts of G,
+        // one in G / n crosses hosts, and what a pipeline waits for in a round trip is the mean over its borders.
+        const double crossing = std::min(1.0, (senders + receivers) / 2 / static_cast<double>(sending.devices));
+        time = crossing * across + (1 - crossing) * local;
+      }
     }
     return time + GatherTime(Bytes(static_cast<int64_t>(bytes)), receiver).value;
   };

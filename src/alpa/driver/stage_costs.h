@@ -114,6 +114,7 @@ class StageCosts final : public inter::StageCosts {
   std::vector<std::vector<double>> activations_, cotangents_;
   std::vector<plan::PipelineStepEdge> step_edges_;
   int update_rounds_ = 1;
+  bool by_count_ = true;  // the search does not know where stages lie
 };
 
 }  // namespace alpa::driver

@@ -206,7 +206,7 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
     if (joined_.empty()) continue;
     for (int32_t s = of_class.from; s < of_class.to; ++s) {
       const ChoicesAt& start = table.starts[s];
-      const double fastest = table.choices[start.from].seconds;
+      const double fastest = table.choices[start.from].latency;
       const int most_used = chain->devices - bounds_.devices[chain->number][start.begin];
       for (const Joined& joined : joined_) {
         if (joined.used > most_used) break;
@@ -214,10 +214,10 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
         if (!Promising(*chain, start.begin, joined.used, joined.latency + fastest)) continue;
         if (joined.stages + 1 > cell_.most_stages) continue;
         const int64_t in_flight = InFlight(cell_.schedule, table.microbatches, joined.depth + 1, cell_.most_stages);
-        const StageChoice* choice = FastestThatFits(table, start, in_flight);
-        if (choice == nullptr || choice->seconds + joined.transfer > query_.most) continue;
+        const StageChoice* choice = FastestThatFits(table, start, in_flight, joined.transfer, query_.most);
+        if (choice == nullptr) continue;
         Label label;
-        label.latency = joined.latency + choice->seconds;
+        label.latency = joined.latency + choice->latency;
         if (!Promising(*chain, start.begin, joined.used, label.latency)) continue;
         label.front = fronts_.Of(Head{flat.items[start.begin].first, of_class.klass, joined.host});
         label.used = joined.used;

@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// e + c of each stage.
-std::vector<double> Loads(const SearchProblem& problem, const FoundPlan& plan) {
+// e + c of each stage. `delayed`: as they count for the longest path, where zb-h1 leaves out what it delays.
+std::vector<double> Loads(const SearchProblem& problem, const FoundPlan& plan, bool delayed) {
   // By count, places are not known, and only a single host makes a transfer local.
   const bool by_count = PlacedByCount(problem.hosts);
   const bool one_host = problem.hosts.size() == 1 && problem.hosts[0].devices.size() == 1;
@@ -24,7 +24,7 @@ std::vector<double> Loads(const SearchProblem& problem, const FoundPlan& plan) {
   };
   std::vector<double> loads;
   for (const Stage& stage : plan.stages) {
-    const bool delays = plan.schedule == Schedule::kZbH1 && !stage.next.empty();
+    const bool delays = delayed && plan.schedule == Schedule::kZbH1 && !stage.next.empty();
     double transfers = 0;
     for (const int n : stage.next) {
       const Stage& next = plan.stages[n];
@@ -47,7 +47,7 @@ double EvaluateFlat(const SearchProblem& problem, FoundPlan* plan) {
     fits = fits && stage.variant.memory(stage.in_flight) <= problem.memory[stage.submesh.type];
   }
   if (!fits) return kInfinity;
-  const std::vector<double> loads = Loads(problem, *plan);
+  const std::vector<double> loads = Loads(problem, *plan, true);
   std::vector<double> path(loads.size());
   for (size_t s = loads.size(); s-- > 0;) {
     double behind = 0;
@@ -55,7 +55,7 @@ double EvaluateFlat(const SearchProblem& problem, FoundPlan* plan) {
     path[s] = loads[s] + behind;
   }
   return *std::max_element(path.begin(), path.end()) +
-         static_cast<double>(plan->microbatches - 1) * *std::max_element(loads.begin(), loads.end());
+         static_cast<double>(plan->microbatches - 1) * Bottleneck(problem, *plan);
 }
 
 double EvaluateInterleaved(const SearchProblem& problem, FoundPlan* plan) {
@@ -64,7 +64,7 @@ double EvaluateInterleaved(const SearchProblem& problem, FoundPlan* plan) {
   const int stages = static_cast<int>(plan->stages.size());
   ALPA_CHECK(stages % chunks == 0, "submeshes of an interleaved schedule with different numbers of stages");
   const int ranks = stages / chunks;
-  const std::vector<double> loads = Loads(problem, *plan);
+  const std::vector<double> loads = Loads(problem, *plan, false);
   double most = 0;
   for (int rank = 0; rank < ranks; ++rank) {
     double seconds = 0, state = 0, activation = 0, workspace = 0;
@@ -88,7 +88,7 @@ double EvaluateInterleaved(const SearchProblem& problem, FoundPlan* plan) {
 }  // namespace
 
 double Bottleneck(const SearchProblem& problem, const FoundPlan& plan) {
-  const std::vector<double> loads = Loads(problem, plan);
+  const std::vector<double> loads = Loads(problem, plan, false);
   return *std::max_element(loads.begin(), loads.end());
 }
 

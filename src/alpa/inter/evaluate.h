@@ -9,16 +9,16 @@
 
 namespace alpa::inter {
 
-// e of the design page: seconds per microbatch without transfers. `delays_weights`: what zb-h1 takes out of the way from
-// end to end is left out.
+// e of the design page: seconds per microbatch without transfers. `delays_weights`: what zb-h1 takes out of the way
+// from end to end is left out.
 inline double StageSeconds(const StageVariant& variant, int64_t microbatches, bool delays_weights) {
   const double seconds = variant.time() + variant.per_step / static_cast<double>(microbatches);
   const double hidden = std::min({variant.forward, variant.backward - variant.weight, variant.weight});
   return delays_weights ? seconds - hidden : seconds;
 }
 
-// Microbatches whose activations a stage holds at most, with `depth` stages from it to the end of the graph and `stages`
-// in all. Weight gradients that zb-h1 delays keep them on every stage.
+// Microbatches whose activations a stage holds at most, with `depth` stages from it to the end of the graph and
+// `stages` in all. Weight gradients that zb-h1 delays keep them on every stage.
 inline int64_t InFlight(Schedule schedule, int64_t microbatches, int depth, int stages) {
   if (schedule == Schedule::kGpipe && stages > 1) return microbatches;
   if (schedule == Schedule::kZbH1) depth = stages;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 namespace alpa::inter {
 namespace {
@@ -12,20 +13,22 @@ constexpr double kBottleneckPrecision = 1e-4;
 // Leaves the choices that no other beats.
 void KeepBest(std::vector<RelaxedChoice>* choices) {
   std::sort(choices->begin(), choices->end(), [](const RelaxedChoice& a, const RelaxedChoice& b) {
-    return a.devices != b.devices ? a.devices < b.devices : a.seconds < b.seconds;
+    return std::tuple(a.devices, a.seconds, a.latency) < std::tuple(b.devices, b.seconds, b.latency);
   });
-  double best = kInfinity;
-  std::erase_if(*choices, [&](const RelaxedChoice& choice) {
-    const bool beaten = choice.seconds >= best;
-    best = std::min(best, choice.seconds);
-    return beaten;
-  });
+  size_t kept = 0;
+  for (const RelaxedChoice choice : *choices) {
+    const bool beaten = std::any_of(choices->begin(), choices->begin() + kept, [&](const RelaxedChoice& other) {
+      return other.seconds <= choice.seconds && other.latency <= choice.latency;
+    });
+    if (!beaten) (*choices)[kept++] = choice;
+  }
+  choices->resize(kept);
 }
 
 // The first choice of at most `most` seconds, the one with fewest devices.
 auto FirstWithin(const std::vector<RelaxedChoice>& choices, double most) {
-  return std::partition_point(choices.begin(), choices.end(),
-                              [&](const RelaxedChoice& choice) { return choice.seconds > most; });
+  return std::find_if(choices.begin(), choices.end(),
+                      [&](const RelaxedChoice& choice) { return choice.seconds <= most; });
 }
 
 }  // namespace
@@ -45,9 +48,11 @@ RelaxedTable Relax(const FlatGraph& graph, const std::vector<Submesh>& submeshes
           const bool sink = IsSink(graph.chains[c], static_cast<int>(end));
           const int64_t in_flight =
               schedule == Schedule::kGpipe ? table.microbatches : std::min<int64_t>(table.microbatches, sink ? 1 : 2);
-          const StageChoice* fastest = FastestThatFits(table, start, in_flight);
-          if (fastest == nullptr) continue;
-          by_begin[start.begin].push_back({static_cast<int>(submesh.size()), fastest->seconds});
+          for (int32_t i = start.from; i < start.to; ++i) {
+            const StageChoice& choice = table.choices[i];
+            if (choice.in_flight < in_flight) continue;
+            by_begin[start.begin].push_back({static_cast<int>(submesh.size()), choice.seconds, choice.latency});
+          }
         }
       }
       for (std::vector<RelaxedChoice>& choices : by_begin) KeepBest(&choices);
@@ -82,9 +87,10 @@ double LeastBottleneck(const FlatGraph& graph, const RelaxedTable& table, int de
   for (const auto& ends : table.choices) {
     for (const auto& begins : ends) {
       for (const auto& choices : begins) {
-        if (choices.empty()) continue;
-        most = std::max(most, choices.front().seconds);
-        least = std::min(least, choices.back().seconds);
+        for (const RelaxedChoice& choice : choices) {
+          most = std::max(most, choice.seconds);
+          least = std::min(least, choice.seconds);
+        }
       }
     }
   }
@@ -111,7 +117,8 @@ std::vector<std::vector<std::vector<double>>> LeastLatency(const FlatGraph& grap
         const double* in_front = latency[c][begin].data();
         const std::vector<RelaxedChoice>& choices = table.choices[c][end][begin];
         for (auto choice = FirstWithin(choices, most); choice != choices.end(); ++choice) {
-          const double seconds = choice->seconds;
+          if (choice->seconds > most) continue;
+          const double seconds = choice->latency;
           const int need = choice->devices;
           for (int d = need + least_devices[c][begin]; d <= devices; ++d) {
             best[d] = std::min(best[d], in_front[d - need] + seconds);

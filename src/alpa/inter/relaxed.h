@@ -10,13 +10,13 @@
 
 namespace alpa::inter {
 
-// Ways to execute a range of items: more devices, less time.
+// A way to execute a range of items; seconds and latency as in StageChoice.
 struct RelaxedChoice {
   int devices = 0;
-  double seconds = 0;
+  double seconds = 0, latency = 0;
 };
 
-// By chain, end and begin: ascending in devices, descending in seconds.
+// By chain, end and begin: what nothing else beats, ascending in devices.
 struct RelaxedTable {
   std::vector<std::vector<std::vector<std::vector<RelaxedChoice>>>> choices;
 };

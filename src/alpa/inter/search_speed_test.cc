@@ -96,7 +96,10 @@ void Measure(const char* what, const Size& size, double limit) {
               static_cast<int>(Name(best.schedule).size()), Name(best.schedule).data(), result.plans.size());
   EXPECT_TRUE(result.complete);
   EXPECT_LE(result.bound, best.seconds);
-  if (best.schedule != Schedule::kInterleaved) EXPECT_LE(best.seconds, result.bound * 1.005 * (1 + 1e-9));
+  // The search for interleaved plans ends after a fixed amount of work; the bound is then what it can be.
+  const auto& wanted = size.schedules;
+  if (std::find(wanted.begin(), wanted.end(), Schedule::kInterleaved) == wanted.end())
+    EXPECT_LE(best.seconds, result.bound * 1.005 * (1 + 1e-9));
   EXPECT_LT(result.elapsed.value, limit);
 }
 
@@ -104,8 +107,9 @@ TEST(SearchSpeed, SixtyFourDevices) {
   Measure("64 devices", {48, EqualHosts(8)}, 60);
   Measure("64 devices, 8 plans", {48, EqualHosts(8), 16e9, {Schedule::k1F1B}, 8}, 60);
   Measure("64 devices, little memory", {48, EqualHosts(8), 7e9}, 60);
-  Measure("64 devices, all schedules",
-          {48, EqualHosts(8), 16e9, {Schedule::k1F1B, Schedule::kGpipe, Schedule::kZbH1, Schedule::kInterleaved}}, 60);
+  Measure("64 devices, all schedules", {48, EqualHosts(8), 16e9, {Schedule::k1F1B, Schedule::kGpipe, Schedule::kZbH1}},
+          60);
+  Measure("64 devices, interleaved too", {48, EqualHosts(8), 16e9, {Schedule::k1F1B, Schedule::kInterleaved}}, 60);
 }
 
 TEST(SearchSpeed, ABrokenHost) {

@@ -26,11 +26,12 @@ struct Candidate {
   StageChoice choice;
 };
 
-// Sorts the candidates of one end, leaves those that are best for some number in flight and appends them.
+// Sorts the candidates of one end, leaves those that no other beats and appends them.
 void Append(std::vector<Candidate>* candidates, StageTable* table, std::vector<ClassAt>* classes) {
   std::sort(candidates->begin(), candidates->end(), [](const Candidate& a, const Candidate& b) {
     if (a.klass != b.klass) return a.klass < b.klass;
     if (a.begin != b.begin) return a.begin < b.begin;
+    if (a.choice.latency != b.choice.latency) return a.choice.latency < b.choice.latency;
     if (a.choice.seconds != b.choice.seconds) return a.choice.seconds < b.choice.seconds;
     if (a.choice.in_flight != b.choice.in_flight) return a.choice.in_flight > b.choice.in_flight;
     return a.choice.variant < b.choice.variant;
@@ -39,7 +40,7 @@ void Append(std::vector<Candidate>* candidates, StageTable* table, std::vector<C
     const bool new_class = classes->empty() || classes->back().klass != candidate.klass;
     if (new_class) {
       const auto at = static_cast<int32_t>(table->starts.size());
-      classes->push_back({candidate.klass, candidate.choice.seconds, at, at});
+      classes->push_back({candidate.klass, candidate.choice.latency, at, at});
     }
     ClassAt& of_class = classes->back();
     if (new_class || table->starts.back().begin != candidate.begin) {
@@ -48,8 +49,12 @@ void Append(std::vector<Candidate>* candidates, StageTable* table, std::vector<C
       ++of_class.to;
     }
     ChoicesAt& start = table->starts.back();
-    if (start.from < start.to && table->choices.back().in_flight >= candidate.choice.in_flight) continue;
-    of_class.least = std::min(of_class.least, candidate.choice.seconds);
+    const bool beaten = std::any_of(
+        table->choices.begin() + start.from, table->choices.begin() + start.to, [&](const StageChoice& other) {
+          return other.in_flight >= candidate.choice.in_flight && other.seconds <= candidate.choice.seconds;
+        });
+    if (beaten) continue;
+    of_class.least = std::min(of_class.least, candidate.choice.latency);
     table->choices.push_back(candidate.choice);
     ++start.to;
   }
@@ -86,9 +91,10 @@ StageTables MakeStageTables(const SearchProblem& problem, const FlatGraph& graph
             candidate.choice.in_flight = static_cast<int32_t>(in_flight);
             candidate.choice.variant = static_cast<int32_t>(v);
             candidate.choice.seconds = StageSeconds(variants[v], microbatches, false);
+            candidate.choice.latency = candidate.choice.seconds;
             plain.push_back(candidate);
             if (!with_delayed) continue;
-            candidate.choice.seconds = StageSeconds(variants[v], microbatches, delays);
+            candidate.choice.latency = StageSeconds(variants[v], microbatches, delays);
             delayed.push_back(candidate);
           }
         }

@@ -14,9 +14,10 @@
 
 namespace alpa::inter {
 
-// A variant that is the fastest one for some number of microbatches in flight.
+// A variant that no other of its class beats.
 struct StageChoice {
-  double seconds = 0;     // e of the design page
+  double seconds = 0;     // e of the design page: what counts for the bottleneck
+  double latency = 0;     // what counts for the longest path: zb-h1 leaves the weight part out; at most `seconds`
   int32_t in_flight = 0;  // fits with so many microbatches in flight; capped at those of a step
   int32_t variant = 0;    // index in what StageCosts::Variants returns
 };
@@ -26,7 +27,7 @@ struct ClassOf {
   int submesh = 0, layout = 0;  // index in the choices; StageCosts' number
 };
 
-// Stages of one class that begin with item `begin`: a step function, ascending in seconds and in_flight.
+// Stages of one class that begin with item `begin`: ascending in latency.
 struct ChoicesAt {
   int begin = 0;
   int32_t from = 0, to = 0;  // into StageTable::choices
@@ -35,7 +36,7 @@ struct ChoicesAt {
 // Stages of one class that end in front of one item of a chain.
 struct ClassAt {
   int klass = 0;
-  double least = 0;          // seconds of the fastest
+  double least = 0;          // latency of the fastest
   int32_t from = 0, to = 0;  // into StageTable::starts, ascending in `begin`
 };
 
@@ -51,7 +52,7 @@ struct StageTables {
   int submeshes = 0;
   std::vector<int> layouts;  // StageCosts' numbers, in the order in which they were met
   StageTable plain;
-  StageTable delayed;  // for zb-h1: without the weight parts where a stage does not end the graph; empty unless wanted
+  StageTable delayed;  // for zb-h1; empty unless wanted
 
   int classes() const { return submeshes * static_cast<int>(layouts.size()); }
   ClassOf At(int klass) const { return {klass % submeshes, layouts[klass / submeshes]}; }
@@ -61,10 +62,13 @@ struct StageTables {
 StageTables MakeStageTables(const SearchProblem& problem, const FlatGraph& graph, const std::vector<Submesh>& submeshes,
                             int64_t microbatches, bool with_delayed);
 
-// The fastest choice that fits with `in_flight` microbatches, or nullptr.
-inline const StageChoice* FastestThatFits(const StageTable& table, const ChoicesAt& start, int64_t in_flight) {
+// The choice of least latency that fits with `in_flight` microbatches and takes, with the transfer, at most `most`
+// seconds; nullptr when there is none.
+inline const StageChoice* FastestThatFits(const StageTable& table, const ChoicesAt& start, int64_t in_flight,
+                                          double transfer, double most) {
   for (int32_t c = start.from; c < start.to; ++c) {
-    if (table.choices[c].in_flight >= in_flight) return &table.choices[c];
+    const StageChoice& choice = table.choices[c];
+    if (choice.in_flight >= in_flight && choice.seconds + transfer <= most) return &choice;
   }
   return nullptr;
 }
