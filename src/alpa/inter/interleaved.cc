@@ -25,6 +25,7 @@ struct Option {
 struct RangeOptions {
   std::vector<std::vector<std::vector<Option>>> at;  // by begin and end
   std::vector<std::vector<double>> sum, bottleneck;  // least of k stages for the items from a position on
+  std::vector<double> transfer;                      // least between stages on both sides of a position
 };
 
 // How the submeshes and stages are arranged.
@@ -38,6 +39,33 @@ struct Arrangement {
 bool Beats(const Option& a, const Option& b) {
   return a.layout == b.layout && a.seconds <= b.seconds && a.state <= b.state && a.activation <= b.activation &&
          a.workspace <= b.workspace;
+}
+
+// By position, over all layouts that stages on its sides may have.
+std::vector<double> LeastTransfers(const StageSpace& space, const Submesh& submesh, int64_t microbatches,
+                                   const RangeOptions& options) {
+  const FlatChain& chain = space.graph.chains[0];
+  std::set<int> layouts;
+  for (const auto& ends : options.at) {
+    for (const std::vector<Option>& list : ends) {
+      for (const Option& option : list) layouts.insert(option.layout);
+    }
+  }
+  std::vector<double> least(chain.size() + 1, 0);
+  for (int cut = 1; cut < chain.size() && !layouts.empty(); ++cut) {
+    least[cut] = kInfinity;
+    for (const int from : layouts) {
+      for (const int to : layouts) {
+        for (const bool same_host : {false, true}) {
+          const double seconds = TransferSeconds(
+              space.problem.costs->TransferTime(chain.items[cut - 1].last, chain.items[cut].first, {submesh, from},
+                                                {submesh, to}, same_host, microbatches));
+          least[cut] = std::min(least[cut], seconds);
+        }
+      }
+    }
+  }
+  return least;
 }
 
 RangeOptions ListOptions(const StageSpace& space, const Submesh& submesh, int64_t microbatches) {
@@ -72,12 +100,13 @@ RangeOptions ListOptions(const StageSpace& space, const Submesh& submesh, int64_
                        [](const Option& a, const Option& b) { return a.seconds < b.seconds; });
     }
   }
+  options.transfer = LeastTransfers(space, submesh, microbatches, options);
   options.sum[0][n] = options.bottleneck[0][n] = 0;
   for (int k = 1; k <= n; ++k) {
     for (int begin = 0; begin < n; ++begin) {
       for (int end = begin + 1; end <= n; ++end) {
         if (options.at[begin][end].empty()) continue;
-        const double seconds = options.at[begin][end].front().seconds;
+        const double seconds = options.at[begin][end].front().seconds + options.transfer[end];
         options.sum[k][begin] = std::min(options.sum[k][begin], seconds + options.sum[k - 1][end]);
         options.bottleneck[k][begin] =
             std::min(options.bottleneck[k][begin], std::max(seconds, options.bottleneck[k - 1][end]));
@@ -171,15 +200,16 @@ void Tree::Grow(int stage, int begin, double bottleneck) {
       child.node = {begin, end, option};
       Rank rank = ranks_[number];
       if (!Add(option, &rank, number)) continue;
-      double slowest_stage = std::max({bottleneck, option.seconds, options_.bottleneck[left][end]});
+      const double seconds = option.seconds + options_.transfer[end];  // at least, with what it sends
+      double slowest_stage = std::max({bottleneck, seconds, options_.bottleneck[left][end]});
       if (stage > 0) {
         child.transfer = TransferFrom(path_.back(), stage - 1, child.node);
         slowest_stage = std::max(slowest_stage, path_.back().option.seconds + child.transfer);
       }
       double slowest_rank =
-          (path_seconds_ + child.transfer + option.seconds + options_.sum[left][end]) / static_cast<double>(ranks);
+          (path_seconds_ + child.transfer + seconds + options_.sum[left][end]) / static_cast<double>(ranks);
       for (int r = 0; r < ranks; ++r) {
-        const double more = (r == number ? option.seconds : 0) + (r == number_in_front ? child.transfer : 0);
+        const double more = (r == number ? seconds : 0) + (r == number_in_front ? child.transfer : 0);
         slowest_rank = std::max(slowest_rank, ranks_[r].seconds + more);
       }
       child.bound = static_cast<double>(microbatches_) * slowest_rank + (ranks - 1) * slowest_stage;

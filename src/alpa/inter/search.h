@@ -36,11 +36,15 @@ struct SearchOptions {
   int top = 8;     // so many plans, the best ones that differ
   int stages = 0;  // so many entries in FoundPlan::stages; 0: any number
   // Relative error allowed for the sake of speed: the best plan found costs at most (1 + this) times the best there is.
+  // Not where interleaved plans are searched, whose search ends after a fixed amount of work; SearchResult::bound
+  // tells.
   double tolerance = 0;
-  int threads = 0;                  // 0: one per core
-  std::function<bool()> cancelled;  // then the best so far is the answer
-  std::function<void(double done, double best)>
-      progress;  // share of the work, seconds of the best plan (infinity: none)
+  int threads = 0;  // 0: one per core; the answer does not depend on it
+  // Asked often, from all threads; true: the best so far is the answer.
+  std::function<bool()> cancelled;
+  // Share of the work, never less than before, and seconds of the best plan (infinity: none). From one thread at a
+  // time.
+  std::function<void(double done, double best)> progress;
 };
 
 // Why nothing fits. Either a layer that fits on no devices even if it has them for itself, or, when every layer has a
@@ -56,10 +60,10 @@ struct SearchResult {
   // Best first; empty when nothing fits. No two agree in microbatches, schedule and number of stages. Tolerance and
   // bound hold for the first one; the others are the best there are unless finding them takes too long.
   std::vector<FoundPlan> plans;
-  double bound = 0;      // no plan of this space costs less
-  bool complete = true;  // false: stopped early (the bound is then that of what was searched)
-  std::optional<Shortage> shortage;
-  int64_t states = 0;  // of the dynamic programs, for curiosity
+  double bound = 0;                  // no plan of this space costs less; infinity: nothing fits
+  bool complete = true;              // false: cancelled; the bound still holds, but may be 0
+  std::optional<Shortage> shortage;  // when nothing fits, unless more memory would not help
+  int64_t states = 0;                // of the dynamic programs, for curiosity
   Seconds elapsed;
 };
 
