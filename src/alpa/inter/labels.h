@@ -10,10 +10,10 @@ namespace alpa::inter {
 
 // What a stage in front has to know of a stage behind it.
 struct Head {
-  int layer = 0;  // the first one of the stage
-  int klass = 0;  // submesh and layout
-  int host = -1;  // Place::host
-  auto operator<=>(const Head&) const = default;
+  int layer = 0;                                  // the first one of the stage
+  int klass = 0;                                  // submesh and layout
+  int host = -1;                                  // Place::host
+  auto operator<=>(const Head&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
 };
 
 // A label; less is better in `latency`, `used` and `depth` where `front` and `stages` are the same.

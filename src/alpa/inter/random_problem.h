@@ -55,9 +55,11 @@ class RandomCosts : public StageCosts {
       variant.weight = static_cast<double>(below(work + 1));
       variant.backward = variant.weight + static_cast<double>(work + below(work + 3));
       variant.per_step = static_cast<double>(m * below(4));
-      variant.state = static_cast<double>((last - first + 1) * below(options_.memory) / submesh.size() / 2);
-      variant.activation = static_cast<double>(below(options_.memory) / 2);
-      variant.workspace = static_cast<double>(below(options_.memory) / 4);
+      const int64_t state = (last - first + 1) * below(options_.memory) / submesh.size() / 2;
+      const int64_t activation = below(options_.memory) / 2, workspace = below(options_.memory) / 4;
+      variant.state = static_cast<double>(state);
+      variant.activation = static_cast<double>(activation);
+      variant.workspace = static_cast<double>(workspace);
       variant.layout = 10 + static_cast<int>(below(options_.layouts));
       variant.id = static_cast<int>(v);
       variants.push_back(variant);

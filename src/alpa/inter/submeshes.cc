@@ -156,6 +156,7 @@ std::vector<Submesh> SubmeshChoices(const std::vector<Hosts>& hosts) {
     }
   }
   std::vector<Submesh> submeshes;
+  submeshes.reserve(choices.size());
   for (const auto& [type, size, n, devices] : choices) submeshes.push_back({n, devices, type});
   return submeshes;
 }
