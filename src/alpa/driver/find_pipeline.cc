@@ -261,8 +261,9 @@ Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Clus
     }
     ALPA_TRY(out.simulated, SimulatePlan(out.plan, cluster, {}));
     out.plan.prediction.step = Seconds(out.simulated.timeline.makespan);
-    out.plan.prediction.bound = Seconds(result.bound);
-    out.gap = found.seconds > 0 ? 1 - result.bound / found.seconds : 0;
+    out.plan.prediction.bound = Seconds(result.flat_bound);
+    out.gap = found.seconds > 0 ? std::max(0.0, 1 - result.flat_bound / found.seconds) : 0;
+    out.interleaved_bound = Seconds(result.bound);
     out.ranked.erase(out.ranked.begin(), out.ranked.begin() + static_cast<std::ptrdiff_t>(r));
     out.times.exact = watch.Lap();
     return out;

@@ -59,6 +59,7 @@ struct FoundPipeline {
   SimulatedPlan simulated;         // of it
   std::vector<RankedPlan> ranked;  // by simulated time; the first is the best
   double gap = 0;                  // of the plan's closed form to the bound of the search
+  Seconds interleaved_bound;       // the bound with interleaved plans
   bool complete = true;            // false: the search was stopped early
   int64_t states = 0;              // of the search
   frontend::Layering layering;

@@ -79,6 +79,7 @@ report::PipelinePage PageOf(const LoadedStep& loaded, const cluster::Cluster& cl
     page.peak_flops += peak * static_cast<double>(stage.layout.mesh.size());
   }
   page.gap = found.gap;
+  page.interleaved_bound = found.interleaved_bound;
   page.complete = found.complete;
   page.times = {{"layers", found.times.layers},
                 {"prices", found.times.prices},

@@ -13,7 +13,7 @@ namespace alpa::inter {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kNodes = 20'000;  // of one tree
+constexpr int64_t kNodes = 4'000;  // of one tree
 
 // A variant of a range of items.
 struct Option {
@@ -26,7 +26,22 @@ struct RangeOptions {
   std::vector<std::vector<std::vector<Option>>> at;  // by begin and end
   std::vector<std::vector<double>> sum, bottleneck;  // least of k stages for the items from a position on
   std::vector<double> transfer;                      // least between stages on both sides of a position
+  // The same as `sum` of seconds + price * memory, by price (seconds per byte). What does not fit in the memory of all
+  // submeshes together shows there: seconds alone are at least that sum - price * memory of all. With at least `ranks`
+  // submeshes and v >= 2 stages on each, (v - 1) ranks + 1 activations, as large as the largest, are at least ranks / 2
+  // of each stage's.
+  struct Priced {
+    int ranks = 2;
+    double price = 0;
+    std::vector<std::vector<double>> sum;
+    double Bytes(const Option& option) const { return option.state + ranks / 2 * option.activation; }
+  };
+  std::vector<Priced> priced;
+  double memory = 0;  // for states and activations, on a submesh: what the smallest workspace leaves
 };
+
+// Prices of memory that bounds are tried with, in units of where all seconds and all memory cost the same.
+constexpr double kPrices[] = {0, 0.1, 0.3, 1, 3, 10};
 
 // How the submeshes and stages are arranged.
 struct Arrangement {
@@ -34,6 +49,7 @@ struct Arrangement {
   std::vector<int> used;   // Place::used by rank
   std::vector<int> hosts;  // Place::host by rank
   double bound = 0;
+  size_t priced = 0;  // the one of RangeOptions::priced that bounds best
 };
 
 bool Beats(const Option& a, const Option& b) {
@@ -66,6 +82,24 @@ std::vector<double> LeastTransfers(const StageSpace& space, const Submesh& subme
     }
   }
   return least;
+}
+
+// Fills in `priced`.
+void AddUp(const RangeOptions& options, RangeOptions::Priced* priced) {
+  const auto n = static_cast<int>(options.at.size());
+  priced->sum.assign(n + 1, std::vector<double>(n + 1, kInfinity));
+  priced->sum[0][n] = 0;
+  for (int begin = n - 1; begin >= 0; --begin) {
+    for (int end = begin + 1; end <= n; ++end) {
+      double least = kInfinity;
+      for (const Option& option : options.at[begin][end])
+        least = std::min(least, option.seconds + priced->price * priced->Bytes(option));
+      if (std::isinf(least)) continue;
+      for (int k = 1; k <= n; ++k)
+        priced->sum[k][begin] =
+            std::min(priced->sum[k][begin], least + options.transfer[end] + priced->sum[k - 1][end]);
+    }
+  }
 }
 
 RangeOptions ListOptions(const StageSpace& space, const Submesh& submesh, int64_t microbatches) {
@@ -111,6 +145,24 @@ RangeOptions ListOptions(const StageSpace& space, const Submesh& submesh, int64_
         options.bottleneck[k][begin] =
             std::min(options.bottleneck[k][begin], std::max(seconds, options.bottleneck[k - 1][end]));
       }
+    }
+  }
+  double workspace = kInfinity;
+  for (const auto& ends : options.at) {
+    for (const std::vector<Option>& list : ends) {
+      for (const Option& option : list) workspace = std::min(workspace, option.workspace);
+    }
+  }
+  options.memory = std::isinf(workspace) ? memory : memory - workspace;
+  const double seconds = *std::min_element(options.sum.begin(), options.sum.end(), [](const auto& a, const auto& b) {
+                            return a[0] < b[0];
+                          })->begin();
+  const bool limited = std::isfinite(options.memory) && std::isfinite(seconds) && options.memory > 0;
+  for (int ranks = 2; 2 * ranks <= n || ranks == 2; ranks *= 2) {
+    for (const double price : kPrices) {
+      if (price > 0 && !limited) break;
+      options.priced.push_back({ranks, limited ? price * seconds / options.memory : 0, {}});
+      AddUp(options, &options.priced.back());
     }
   }
   return options;
@@ -167,7 +219,7 @@ class Tree {
   double best_;
   std::vector<Rank> ranks_;
   std::vector<Node> path_, best_nodes_;
-  double path_seconds_ = 0;  // of all ranks
+  double path_seconds_ = 0, path_bytes_ = 0;  // of all ranks
   int64_t nodes_ = 0;
 };
 
@@ -206,8 +258,12 @@ void Tree::Grow(int stage, int begin, double bottleneck) {
         child.transfer = TransferFrom(path_.back(), stage - 1, child.node);
         slowest_stage = std::max(slowest_stage, path_.back().option.seconds + child.transfer);
       }
-      double slowest_rank =
-          (path_seconds_ + child.transfer + seconds + options_.sum[left][end]) / static_cast<double>(ranks);
+      const RangeOptions::Priced& priced = options_.priced[arrangement_.priced];
+      const double rest = std::max(
+          options_.sum[left][end],
+          priced.sum[left][end] +
+              priced.price * (path_bytes_ + priced.Bytes(option) - options_.memory * static_cast<double>(ranks)));
+      double slowest_rank = (path_seconds_ + child.transfer + seconds + rest) / static_cast<double>(ranks);
       for (int r = 0; r < ranks; ++r) {
         const double more = (r == number ? seconds : 0) + (r == number_in_front ? child.transfer : 0);
         slowest_rank = std::max(slowest_rank, ranks_[r].seconds + more);
@@ -231,16 +287,18 @@ void Tree::Grow(int stage, int begin, double bottleneck) {
       break;
     }
     const std::vector<Rank> before = ranks_;
-    const double seconds_before = path_seconds_;
+    const double seconds_before = path_seconds_, bytes_before = path_bytes_;
     const double in_front = stage == 0 ? 0 : path_.back().option.seconds + child.transfer;
     Add(child.node.option, &ranks_[number], number);
     ranks_[number].seconds += child.node.option.seconds;
     ranks_[number_in_front].seconds += child.transfer;
     path_seconds_ += child.transfer + child.node.option.seconds;
+    path_bytes_ += options_.priced[arrangement_.priced].Bytes(child.node.option);
     path_.push_back(child.node);
     Grow(stage + 1, child.node.end, std::max(bottleneck, in_front));
     path_.pop_back();
     path_seconds_ = seconds_before;
+    path_bytes_ = bytes_before;
     ranks_ = before;
   }
 }
@@ -287,9 +345,20 @@ std::vector<Arrangement> ListArrangements(const StageSpace& space, int submesh, 
       if (ranks < 2 || microbatches % ranks != 0 || !seen.insert(hosts).second) continue;
       for (int chunks = 2; ranks * chunks <= items; ++chunks) {
         if (stages > 0 && ranks * chunks != stages) continue;
-        Arrangement one{submesh, ranks, chunks, order, {used.rbegin(), used.rend()}, {hosts.rbegin(), hosts.rend()}, 0};
-        one.bound = static_cast<double>(microbatches) * options.sum[ranks * chunks][0] / ranks +
-                    (ranks - 1) * options.bottleneck[ranks * chunks][0];
+        Arrangement one{submesh, ranks, chunks, order, {used.rbegin(), used.rend()}, {hosts.rbegin(), hosts.rend()},
+                        0,       0};
+        double all = options.sum[ranks * chunks][0];
+        for (size_t p = 0; p < options.priced.size(); ++p) {
+          const RangeOptions::Priced& priced = options.priced[p];
+          if (priced.ranks > ranks) continue;
+          const double least = priced.sum[ranks * chunks][0] - priced.price * options.memory * ranks;
+          if (least > all) {
+            all = least;
+            one.priced = p;
+          }
+        }
+        one.bound =
+            static_cast<double>(microbatches) * all / ranks + (ranks - 1) * options.bottleneck[ranks * chunks][0];
         if (std::isfinite(one.bound)) list.push_back(std::move(one));
       }
     }

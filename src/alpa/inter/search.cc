@@ -210,12 +210,17 @@ SearchResult StageSearch::Run() {
   }
   result.complete = !units_.empty() || !Cancelled();
   result.bound = units_.empty() ? (result.complete ? kInfinity : 0) : kInfinity;
+  result.flat_bound = result.bound;
   for (const Unit& unit : units_) {
     result.complete = result.complete && unit.searched && unit.complete;
     result.bound = std::min(result.bound, unit.bound);
+    if (!unit.interleaved) result.flat_bound = std::min(result.flat_bound, unit.bound);
     result.states += unit.states;
   }
-  if (!plans_.empty()) result.bound = std::min(result.bound, plans_[0].seconds);
+  if (!plans_.empty()) {
+    result.bound = std::min(result.bound, plans_[0].seconds);
+    result.flat_bound = std::min(result.flat_bound, plans_[0].seconds);
+  }
   result.plans = std::move(plans_);
   if (result.plans.empty() && result.complete) {
     result.shortage = FindShortage(space_, options_.stages, options_.cancelled);

@@ -61,6 +61,7 @@ struct SearchResult {
   // bound hold for the first one; the others are the best there are unless finding them takes too long.
   std::vector<FoundPlan> plans;
   double bound = 0;                  // no plan of this space costs less; infinity: nothing fits
+  double flat_bound = 0;             // the same without interleaved plans, whose search gives up after some work
   bool complete = true;              // false: cancelled; the bound still holds, but may be 0
   std::optional<Shortage> shortage;  // when nothing fits, unless more memory would not help
   int64_t states = 0;                // of the dynamic programs, for curiosity

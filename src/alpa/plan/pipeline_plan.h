@@ -65,7 +65,7 @@ struct PipelineStepEdge {
 struct PipelinePrediction {
   Seconds step;         // simulated
   Seconds closed_form;  // by which the search compared plans
-  Seconds bound;        // no plan of the search space has a smaller closed form
+  Seconds bound;        // no plan of the search space, interleaved ones left out, has a smaller closed form
   Flops flops;          // of a step, without what is computed again
   bool operator==(const PipelinePrediction&) const = default;
 };

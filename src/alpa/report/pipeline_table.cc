@@ -160,8 +160,11 @@ std::string PipelineText(const PipelinePage& page) {
   if (const double share = CommunicationShare(plan); share >= 0)
     out += fmt::format("{:<24}{:.1f} % of computing time, inside stages\n", "  collectives", 100 * share);
   out += Limits(page, shares);
-  out += fmt::format("{:<24}{} by closed form; no plan of the search space is below {}: gap {:.2f} %{}\n", "search",
+  out += fmt::format("{:<24}{} by closed form; no plan of the search space is below {}: gap {:.2f} %{}{}\n", "search",
                      ToString(plan.prediction.closed_form), ToString(plan.prediction.bound), 100 * page.gap,
+                     page.interleaved_bound < plan.prediction.bound
+                         ? fmt::format(" (interleaved ones: {})", ToString(page.interleaved_bound))
+                         : "",
                      page.complete ? "" : " (stopped early)");
 
   out += fmt::format("\n{:<6}{:<9}{:<18}{:<12}{:<8}{:>11}{:>11}{:>11}{:>7}{:>10}{:>12}{:>12}{:>7}{:>10}\n", "Stage",
@@ -204,6 +207,7 @@ std::string PipelineJson(const PipelinePage& page) {
   j["closed_form_s"] = plan.prediction.closed_form.value;
   j["bound_s"] = plan.prediction.bound.value;
   j["gap"] = page.gap;
+  j["interleaved_bound_s"] = page.interleaved_bound.value;
   j["complete"] = page.complete;
   j["shares"] = {{"computing", shares.busy}, {"waiting", shares.waiting}, {"bubble", shares.bubble}};
   j["communication_share"] = CommunicationShare(plan);

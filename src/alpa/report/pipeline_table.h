@@ -30,6 +30,7 @@ struct PipelinePage {
   double peak_flops = 0;  // of all devices that the plan uses, per second, for the model's products; 0: unknown
   std::vector<std::pair<std::string, Bytes>> memory;  // limit by device type
   double gap = 0;
+  Seconds interleaved_bound;  // lower than the plan's bound where interleaved plans are not settled
   bool complete = true;
   std::vector<RunnerUp> runners_up;
   std::vector<std::pair<std::string, Seconds>> times;  // of planning, by phase
