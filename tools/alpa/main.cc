@@ -130,9 +130,10 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
                     "also where that changes the step: batch statistics become those of a microbatch");
   command->add_option("--pin", options->pins, "PATTERN=SPEC: inputs or operations whose name matches lie like this");
   command->add_option("-o,--out", options->out, "write the plan here");
-  command->add_option("--time-limit", options->time_limit, "seconds for the search")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command
+      ->add_option("--time-limit", options->time_limit,
+                   "seconds for each sharding problem (default: 10 on one mesh, 1.5 for a stage)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--gap", options->gap, "stop when the plan is proven this close to the best, e.g. 0.01")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

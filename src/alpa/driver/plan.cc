@@ -103,7 +103,7 @@ Status PlanOnMesh(const PlanOptions& options, const LoadedStep& loaded, const cl
     ALPA_TRY(intra::Pin pin, intra::ParsePin(text));
     plan_options.pins.push_back(std::move(pin));
   }
-  plan_options.solve.time_limit = Seconds(options.time_limit);
+  plan_options.solve.time_limit = Seconds(options.time_limit > 0 ? options.time_limit : 10);
   plan_options.solve.threads = options.threads;
   plan_options.solve.gap = options.gap;
   ALPA_TRY(const FindPipelineOptions counts, ReadPipelineOptions(options));

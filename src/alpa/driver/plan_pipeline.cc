@@ -108,7 +108,7 @@ Result<FindPipelineOptions> ReadPipelineOptions(const PlanOptions& options) {
   find.per_microbatch = options.per_microbatch;
   find.threads = options.threads;
   find.gap = options.gap;
-  find.time_limit = Seconds(options.time_limit);
+  if (options.time_limit > 0) find.time_limit = Seconds(options.time_limit);
   find.top = std::max(options.top, 1);
   find.layers = options.layers;
   find.recompute = !options.no_recompute;

@@ -13,7 +13,8 @@ namespace alpa::inter {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kNodes = 4'000;  // of one tree
+constexpr int64_t kNodes = 2'000;      // of one tree
+constexpr int64_t kAllNodes = 10'000;  // of all trees of a number of microbatches
 
 // A variant of a range of items.
 struct Option {
@@ -172,7 +173,7 @@ RangeOptions ListOptions(const StageSpace& space, const Submesh& submesh, int64_
 class Tree {
  public:
   Tree(const StageSpace& space, const RangeOptions& options, const Arrangement& arrangement, int64_t microbatches,
-       const InterleavedQuery& query, double below)
+       const InterleavedQuery& query, double below, int64_t most_nodes)
       : space_(space),
         options_(options),
         arrangement_(arrangement),
@@ -182,6 +183,7 @@ class Tree {
         microbatches_(microbatches),
         stages_(arrangement.ranks * arrangement.chunks),
         best_(below),
+        most_nodes_(most_nodes),
         ranks_(arrangement.ranks) {}
 
   void Run() { Grow(0, 0, 0); }
@@ -192,7 +194,7 @@ class Tree {
   };
   const std::vector<Node>& best() const { return best_nodes_; }
   int64_t nodes() const { return nodes_; }
-  bool gave_up() const { return nodes_ > kNodes; }
+  bool gave_up() const { return nodes_ > most_nodes_; }
 
  private:
   struct Rank {
@@ -217,6 +219,7 @@ class Tree {
   int64_t microbatches_;
   int stages_;
   double best_;
+  int64_t most_nodes_;
   std::vector<Rank> ranks_;
   std::vector<Node> path_, best_nodes_;
   double path_seconds_ = 0, path_bytes_ = 0;  // of all ranks
@@ -242,7 +245,7 @@ bool Tree::Add(const Option& option, Rank* rank, int number) const {
 
 // Tries all stages number `stage` that begin with item `begin`; `bottleneck` is that of the finished ones in front.
 void Tree::Grow(int stage, int begin, double bottleneck) {
-  if (++nodes_ > kNodes || (query_.cancelled && query_.cancelled())) return;
+  if (++nodes_ > most_nodes_ || (query_.cancelled && query_.cancelled())) return;
   const int items = space_.graph.chains[0].size(), ranks = arrangement_.ranks, left = stages_ - stage - 1;
   const int number = stage % ranks, number_in_front = (stage + ranks - 1) % ranks;
   std::vector<Child> children;
@@ -387,7 +390,7 @@ InterleavedResult SearchInterleaved(const StageSpace& space, int64_t microbatche
         result.bound = std::min(result.bound, one.bound);
         continue;
       }
-      Tree tree(space, options, one, microbatches, query, below);
+      Tree tree(space, options, one, microbatches, query, below, std::min(kNodes, kAllNodes - result.states));
       tree.Run();
       result.states += tree.nodes();
       result.complete = !(query.cancelled && query.cancelled());
