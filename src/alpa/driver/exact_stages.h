@@ -20,7 +20,7 @@ struct ExactOptions {
   bool unlimited_memory = false;
   int threads = 0;
   double gap = 0.005;
-  Seconds time_limit{10};
+  Seconds time_limit{1};
   std::function<void(double)> progress;  // share done
   std::function<bool()> cancelled;
 };

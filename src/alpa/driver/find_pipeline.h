@@ -36,8 +36,8 @@ struct FindPipelineOptions {
   bool branches = true;  // stages of parallel branches side by side
   bool exact = true;     // solve the stages of the best plan exactly; else their layouts are left open
   int threads = 0;
-  double gap = 0.005;       // of exact solves
-  Seconds time_limit{1.5};  // for each of them
+  double gap = 0.005;     // of exact solves
+  Seconds time_limit{1};  // for each of them
   std::function<void(std::string_view phase, double share, double best)>
       progress;  // best: seconds of a step, infinity: none
   std::function<bool()> cancelled;

@@ -29,7 +29,7 @@ struct PlanOptions {
   bool no_recompute = false;          // never compute forward again
   bool per_microbatch = false;    // also where the step is not separable: batch statistics are those of a microbatch
   std::vector<std::string> pins;  // PATTERN=SPEC
-  double time_limit = 0;          // seconds for each sharding problem; 0: 10 on one mesh, 1.5 for a stage
+  double time_limit = 0;          // seconds for each sharding problem; 0: 10 on one mesh, 1 for a stage
   int threads = 0;
   double gap = 0.005;         // good enough
   std::filesystem::path out;  // plan file

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -15,6 +16,8 @@ namespace alpa::driver {
 namespace {
 
 constexpr int kAllHostCounts = 4;
+constexpr double kSamePrice = 1.1;
+constexpr size_t kMostWeights = 8;
 
 // Runs of neighbouring hosts that are alike: [first, last].
 struct HostRun {
@@ -253,55 +256,89 @@ Status StageCosts::PriceOn(size_t submesh, int layer_class) {
            cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
   const std::vector<int64_t> legal = LegalMicrobatches(loaded_, options_.per_microbatch);
   const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
-  // As many parts as the batch can be split into over some of the axes.
-  int64_t parts = 1;
-  for (uint32_t mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
-    int64_t product = 1;
-    for (size_t a = 0; a < model.mesh.shape.size(); ++a) product *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
-    if (product > parts && MicrobatchesFor(legal, batch, product, 1)) parts = product;
-  }
-  const int64_t small = MicrobatchesFor(legal, batch, parts, 1).value_or(1);
-  const int64_t large = MicrobatchesFor(legal, batch, parts, 2 * (batch / small)).value_or(small);
   StageProgram program;
   program.segment = programs_[static_cast<size_t>(layer_class)];
-  ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, large, small, &program));
-  priced_[submesh].by_class[static_cast<size_t>(layer_class)] =
-      intra::PriceProgram(program.program, model, options_.price);
+  // Each split of the batch on borders is for microbatches of its own size: the fewer parts, the smaller.
+  for (cost::AxisMask mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
+    int64_t parts = 1;
+    for (size_t a = 0; a < model.mesh.shape.size(); ++a) parts *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
+    const std::optional<int64_t> small = MicrobatchesFor(legal, batch, parts, 1);
+    if (!small) continue;
+    const int64_t large = MicrobatchesFor(legal, batch, parts, 2 * (batch / *small)).value_or(*small);
+    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, large, *small, &program));
+    intra::PriceOptions price = options_.price;
+    price.batch_axes = mask;
+    for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price))
+      priced_[submesh].by_class[static_cast<size_t>(layer_class)].push_back(one);
+  }
   return Ok();
 }
 
 void StageCosts::AddUp(Priced* priced) const {
-  std::map<std::pair<cost::AxisMask, int>, Row> rows;
+  std::set<cost::AxisMask> masks;
   for (const auto& prices : priced->by_class) {
-    for (const intra::ProgramPrice& price : prices) {
-      Row& row = rows[{price.batch_axes, price.weight_level}];
-      row.batch_axes = price.batch_axes;
-      row.batch_parts = price.batch_parts;
-      row.weight_level = price.weight_level;
-    }
+    for (const intra::ProgramPrice& price : prices) masks.insert(price.batch_axes);
   }
-  for (auto& [key, row] : rows) {
-    row.sums.emplace_back();
-    for (const int layer_class : class_of_layer_) {
-      // The price of this weight, or where it is none of its own the one that beats it: of the next smaller weight.
-      const intra::ProgramPrice* best = nullptr;
-      for (const intra::ProgramPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
-        if (price.batch_axes == row.batch_axes && price.weight_level <= row.weight_level) best = &price;
+  for (const cost::AxisMask mask : masks) {
+    const std::vector<double> weights = MemoryWeights(*priced, mask);
+    for (size_t level = 0; level < weights.size(); ++level) {
+      Row row;
+      row.batch_axes = mask;
+      row.weight_level = static_cast<int>(level);
+      row.sums.emplace_back();
+      for (const int layer_class : class_of_layer_) {
+        const intra::ProgramPrice* best = nullptr;
+        const auto weighed = [&](const intra::ProgramPrice& p) { return p.step_seconds + weights[level] * p.bytes; };
+        for (const intra::ProgramPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
+          if (price.batch_axes == mask && (best == nullptr || weighed(price) < weighed(*best))) best = &price;
+        }
+        if (best == nullptr) break;
+        row.batch_parts = best->batch_parts;
+        row.layers.push_back(best);
+        intra::ProgramPrice sum = row.sums.back();
+        sum.forward += best->forward;
+        sum.backward += best->backward;
+        sum.weight += best->weight;
+        sum.per_step += best->per_step;
+        sum.state += best->state;
+        sum.activation += best->activation;
+        sum.border += best->border;
+        row.sums.push_back(sum);
       }
-      if (best == nullptr) break;
-      row.layers.push_back(best);
-      intra::ProgramPrice sum = row.sums.back();
-      sum.forward += best->forward;
-      sum.backward += best->backward;
-      sum.weight += best->weight;
-      sum.per_step += best->per_step;
-      sum.state += best->state;
-      sum.activation += best->activation;
-      sum.border += best->border;
-      row.sums.push_back(sum);
+      if (row.layers.size() == class_of_layer_.size()) priced->rows.push_back(std::move(row));
     }
-    if (row.layers.size() == class_of_layer_.size()) priced->rows.push_back(std::move(row));
   }
+}
+
+// Prices of memory, ascending: 0, and one inside each range in which all layers keep their choice. At most
+// kMostWeights.
+std::vector<double> StageCosts::MemoryWeights(const Priced& priced, cost::AxisMask mask) {
+  std::vector<double> changes;  // where some class changes its choice
+  for (const auto& prices : priced.by_class) {
+    const intra::ProgramPrice* last = nullptr;
+    for (const intra::ProgramPrice& price : prices) {  // of a hull, fastest first
+      if (price.batch_axes != mask) continue;
+      if (last != nullptr) changes.push_back((price.step_seconds - last->step_seconds) / (last->bytes - price.bytes));
+      last = &price;
+    }
+  }
+  std::sort(changes.begin(), changes.end());
+  std::vector<double> weights = {0};
+  for (size_t i = 0; i < changes.size(); ++i) {
+    // Changes that are nearly at the same price are one.
+    const bool last = i + 1 == changes.size();
+    if (!last && changes[i + 1] < changes[i] * kSamePrice) continue;
+    weights.push_back(last ? changes[i] * 2 : std::sqrt(changes[i] * changes[i + 1]));
+  }
+  while (weights.size() > kMostWeights) {
+    // Leave out the one nearest to its neighbour.
+    size_t nearest = 2;
+    for (size_t i = 3; i < weights.size(); ++i) {
+      if (weights[i] / weights[i - 1] < weights[nearest] / weights[nearest - 1]) nearest = i;
+    }
+    weights.erase(weights.begin() + static_cast<std::ptrdiff_t>(nearest) - 1);
+  }
+  return weights;
 }
 
 int StageCosts::IndexOf(const inter::Submesh& submesh) const {

@@ -49,7 +49,7 @@ int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& subme
 // Which numbers a StageVariant::id stands for.
 struct VariantChoice {
   cost::AxisMask batch_axes = 0;
-  int weight_level = 0;
+  int weight_level = 0;  // the larger, the more memory costs
   bool recompute = false;
   bool operator==(const VariantChoice&) const = default;
 };
@@ -78,7 +78,7 @@ class StageCosts final : public inter::StageCosts {
   int classes() const { return static_cast<int>(programs_.size()); }
 
  private:
-  // Prices of all layers with one choice of border layout and memory weight.
+  // Prices of all layers with one border layout and one price of memory.
   struct Row {
     cost::AxisMask batch_axes = 0;
     int64_t batch_parts = 1;
@@ -100,6 +100,7 @@ class StageCosts final : public inter::StageCosts {
   Status PriceAll();
   Status PriceOn(size_t submesh, int layer_class);
   void AddUp(Priced* priced) const;
+  static std::vector<double> MemoryWeights(const Priced& priced, cost::AxisMask mask);
   int IndexOf(const inter::Submesh& submesh) const;
 
   const LoadedStep& loaded_;

@@ -13,6 +13,8 @@ namespace alpa::intra {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kAllForMemory =
+    30;  // times the price at which the fastest solution's memory costs as much as its time
 
 std::vector<Lifetime> LifetimesOf(const ProgramToPrice& program, const ir::Module& module,
                                   const std::vector<OpWork>& work) {
@@ -51,6 +53,7 @@ class Pricer {
         parts *= model_.mesh.shape[a];
         pointless = pointless || model_.mesh.shape[a] == 1;
       }
+      if (options_.batch_axes && mask != *options_.batch_axes) continue;
       if (pointless || program_.examples % parts != 0 || program_.small_examples % parts != 0) continue;
       PriceSplit(mask, parts, &prices);
     }
@@ -134,49 +137,60 @@ class Pricer {
     });
   }
 
+  // The best for a price of memory, in seconds per byte; nothing if none is found in time.
+  std::optional<ProgramPrice> Solve(const std::vector<std::vector<double>>& costs, double weight) {
+    for (size_t n = 0; n < costs.size(); ++n) {
+      auto& node = built_.problem.nodes[n];
+      node.costs = costs[n];
+      for (size_t c = 0; c < memory_[n].size(); ++c) node.costs[c] += weight * memory_[n][c];
+    }
+    solver::SolveOptions solve;
+    solve.time_limit = options_.time_limit;
+    solve.threads = 1;
+    solve.gap = options_.gap;
+    const solver::Solution solution = solver::Solve(built_.problem, solve);
+    if (solution.assignment.empty() || solution.cost >= kInfinity) return std::nullopt;
+    ProgramPrice price = PriceOf(solution.assignment);
+    for (size_t n = 0; n < memory_.size(); ++n)
+      price.bytes += memory_[n].empty() ? 0 : memory_[n][static_cast<size_t>(solution.assignment[n])];
+    price.step_seconds = solution.cost - weight * price.bytes;
+    return price;
+  }
+
   void PriceSplit(cost::AxisMask mask, int64_t parts, std::vector<ProgramPrice>* prices) {
     std::vector<std::vector<double>> costs;
     if (!Restrict(mask, parts, &costs)) return;
-    const auto begin = static_cast<std::ptrdiff_t>(prices->size());
-    double scale = 0;  // seconds per byte
-    for (size_t level = 0; level < options_.memory_weights.size(); ++level) {
-      const double weight = options_.memory_weights[level] * scale;
-      if (level > 0 && weight <= 0) continue;
-      for (size_t n = 0; n < costs.size(); ++n) {
-        auto& node = built_.problem.nodes[n];
-        node.costs = costs[n];
-        for (size_t c = 0; c < memory_[n].size(); ++c) node.costs[c] += weight * memory_[n][c];
+    std::optional<ProgramPrice> fastest = Solve(costs, 0);
+    if (!fastest) return;
+    std::vector<ProgramPrice> hull = {*fastest};
+    const double scale = fastest->bytes > 0 ? fastest->step_seconds / fastest->bytes : 0;
+    std::optional<ProgramPrice> smallest = scale > 0 ? Solve(costs, kAllForMemory * scale) : std::nullopt;
+    if (smallest && smallest->bytes < fastest->bytes * (1 - options_.least_gain)) {
+      hull.push_back(*smallest);
+      // Between neighbours: the best for the price at which they are equally good.
+      size_t i = 0;
+      for (int tries = 0; i + 1 < hull.size() && tries < options_.between; ++tries) {
+        const ProgramPrice &a = hull[i], &b = hull[i + 1];
+        const double weight = (b.step_seconds - a.step_seconds) / (a.bytes - b.bytes);
+        const double equal = a.step_seconds + weight * a.bytes;
+        const std::optional<ProgramPrice> between = weight > 0 ? Solve(costs, weight) : std::nullopt;
+        const bool gains = between && between->bytes < a.bytes && between->bytes > b.bytes &&
+                           between->step_seconds + weight * between->bytes < equal * (1 - options_.least_gain);
+        if (!gains) {
+          ++i;
+          continue;
+        }
+        hull.insert(hull.begin() + static_cast<std::ptrdiff_t>(i) + 1, *between);
+        // Next where the two are further apart.
+        const bool first = hull[i].bytes - hull[i + 1].bytes > hull[i + 1].bytes - hull[i + 2].bytes;
+        i += first ? 0 : 1;
       }
-      solver::SolveOptions solve;
-      solve.time_limit = options_.time_limit;
-      solve.threads = 1;
-      solve.gap = options_.gap;
-      const solver::Solution solution = solver::Solve(built_.problem, solve);
-      if (solution.assignment.empty() || solution.cost >= kInfinity) continue;
-      ProgramPrice price = PriceOf(solution.assignment);
+    }
+    for (ProgramPrice& price : hull) {
       price.batch_axes = mask;
       price.batch_parts = parts;
-      price.weight_level = static_cast<int>(level);
-      if (level == 0) {
-        double memory = 0;
-        for (size_t n = 0; n < memory_.size(); ++n)
-          memory += memory_[n].empty() ? 0 : memory_[n][static_cast<size_t>(solution.assignment[n])];
-        scale = memory > 0 ? solution.cost / memory : 0;
-      }
-      const bool known = std::any_of(prices->begin() + begin, prices->end(),
-                                     [&](const ProgramPrice& other) { return Beats(other, price); });
-      if (!known) prices->push_back(price);
+      prices->push_back(price);
     }
-  }
-
-  // At least as good everywhere.
-  static bool Beats(const ProgramPrice& a, const ProgramPrice& b) {
-    const auto leq = [](const Affine& x, const Affine& y) {
-      return x.fixed <= y.fixed * (1 + 1e-12) && x.per_example <= y.per_example * (1 + 1e-12);
-    };
-    return leq(a.forward, b.forward) && leq(a.backward, b.backward) && a.per_step <= b.per_step * (1 + 1e-12) &&
-           a.state <= b.state && leq(a.activation, b.activation) && leq(a.workspace, b.workspace) &&
-           leq(a.border, b.border);
   }
 
   ProgramPrice PriceOf(const std::vector<int32_t>& assignment) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "alpa/base/units.h"
@@ -54,8 +55,10 @@ struct ProgramToPrice {
 // One solution. Values on borders that carry the batch have it split over `batch_axes`, and are whole otherwise.
 struct ProgramPrice {
   cost::AxisMask batch_axes = 0;
-  int64_t batch_parts = 1;           // microbatches must have a multiple of this many examples
-  int weight_level = 0;              // the larger, the more memory counted: index into PriceOptions::memory_weights
+  int64_t batch_parts = 1;  // microbatches must have a multiple of this many examples
+  // What the solver weighed: seconds of a whole step with the number of microbatches given in `work`, and bytes per
+  // device with PriceOptions::kept_microbatches of them in flight.
+  double step_seconds = 0, bytes = 0;
   Affine forward, backward, weight;  // seconds per microbatch; `backward` includes `weight`
   double per_step = 0;               // seconds per step: gradient synchronization and update
   double state = 0;                  // bytes per device: state inputs and accumulated gradients
@@ -65,15 +68,16 @@ struct ProgramPrice {
 };
 
 struct PriceOptions {
-  // Weights of memory in the objective, relative to where a program's time and memory count the same.
-  std::vector<double> memory_weights = {0, 0.1, 1, 20};
-  double kept_microbatches = 4;  // so many microbatches in flight are reckoned with
-  Seconds time_limit{2};         // for each of the solves
+  std::optional<cost::AxisMask> batch_axes;  // only with the batch on borders split like this
+  int between = 1;                           // solutions that are looked for between the fastest and the smallest
+  double least_gain = 0.005;                 // of seconds + weight * bytes, for which another one is worth it
+  double kept_microbatches = 4;              // so many microbatches in flight are reckoned with
+  Seconds time_limit{2};                     // for each of the solves
   double gap = 0.01;
 };
 
-// One or more prices for every set of mesh axes that the batch can be split over (with either size); prices that another
-// one of the same set beats in everything are left out.
+// For every set of mesh axes that the batch can be split over (with either size) the vertices of the convex hull of
+// (bytes, seconds), as far as they matter: what is best for some price of memory. Fastest first.
 std::vector<ProgramPrice> PriceProgram(const ProgramToPrice& program, const cost::Model& model,
                                        const PriceOptions& options);
 

@@ -84,9 +84,10 @@ struct Linear {
   ir::ValueId dx = -1, dw = -1;
 };
 
-std::optional<ProgramPrice> Find(const std::vector<ProgramPrice>& prices, cost::AxisMask axes, int level) {
+// The fastest with these axes.
+std::optional<ProgramPrice> Find(const std::vector<ProgramPrice>& prices, cost::AxisMask axes) {
   for (const ProgramPrice& price : prices) {
-    if (price.batch_axes == axes && price.weight_level == level) return price;
+    if (price.batch_axes == axes) return price;
   }
   return std::nullopt;
 }
@@ -115,7 +116,7 @@ TEST(PriceProgram, SplittingTheBatchCostsOneAllReducePerStep) {
   const cost::Model model = cost::MakeModel(OneHost(2), cluster::MakeMesh({2})).value();
   // So many examples that it does not pay to split anything else.
   const Linear linear(1 << 16, 1 << 15, 8);
-  const std::optional<ProgramPrice> p = Find(PriceProgram(linear.program, model, {}), 1, 0);
+  const std::optional<ProgramPrice> p = Find(PriceProgram(linear.program, model, {}), 1);
   ASSERT_TRUE(p);
   EXPECT_EQ(p->batch_parts, 2);
   EXPECT_NEAR(p->forward.at(1000), 500 * kExampleFlops / kFlops, 1e-6);
@@ -128,7 +129,7 @@ TEST(PriceProgram, ThereIsASolutionWithLessMemory) {
   const cost::Model model = cost::MakeModel(OneHost(4), cluster::MakeMesh({2, 2})).value();
   const Linear linear(1 << 16, 1 << 15, 8);
   const std::vector<ProgramPrice> prices = PriceProgram(linear.program, model, {});
-  const std::optional<ProgramPrice> fast = Find(prices, 3, 0);
+  const std::optional<ProgramPrice> fast = Find(prices, 3);
   ASSERT_TRUE(fast);
   double least = fast->state;
   for (const ProgramPrice& p : prices) {
@@ -138,11 +139,27 @@ TEST(PriceProgram, ThereIsASolutionWithLessMemory) {
   EXPECT_LT(least, fast->state);
 }
 
+TEST(PriceProgram, PricesOfOneSplitFormAConvexHull) {
+  const cost::Model model = cost::MakeModel(OneHost(4), cluster::MakeMesh({2, 2})).value();
+  const Linear linear(1 << 16, 1 << 15, 8);
+  const std::vector<ProgramPrice> prices = PriceProgram(linear.program, model, {});
+  for (size_t i = 1; i < prices.size(); ++i) {
+    if (prices[i].batch_axes != prices[i - 1].batch_axes) continue;
+    EXPECT_GT(prices[i].step_seconds, prices[i - 1].step_seconds);
+    EXPECT_LT(prices[i].bytes, prices[i - 1].bytes);
+    if (i + 1 == prices.size() || prices[i + 1].batch_axes != prices[i].batch_axes) continue;
+    const auto slope = [&](size_t a, size_t b) {
+      return (prices[b].step_seconds - prices[a].step_seconds) / (prices[a].bytes - prices[b].bytes);
+    };
+    EXPECT_LE(slope(i - 1, i), slope(i, i + 1));
+  }
+}
+
 TEST(PriceProgram, NothingInsideIsSplitFurtherThanTheSmallestMicrobatchAllows) {
   // With whole borders one example must do, so the product cannot be split along the batch.
   const cost::Model model = cost::MakeModel(OneHost(2), cluster::MakeMesh({2})).value();
   const Linear linear(64, 32, 8);
-  const std::optional<ProgramPrice> p = Find(PriceProgram(linear.program, model, {}), 0, 0);
+  const std::optional<ProgramPrice> p = Find(PriceProgram(linear.program, model, {}), 0);
   ASSERT_TRUE(p);
   EXPECT_EQ(p->batch_parts, 1);
   // Whatever is done instead (columns of w split, or everything twice) moves the weights at most once per step.
