@@ -100,10 +100,6 @@ class Plan(unittest.TestCase):
             with self.subTest(mesh=mesh):
                 self.assertGreater(self.plan("mlp_tiny", "--mesh", mesh)["cost_s"], 0)
 
-    def test_the_cluster_gives_the_mesh(self):
-        self.assertEqual(self.plan("gpt_tiny", "--cluster", "p3.16xlarge:2")["mesh"], [2, 8])
-        self.assertEqual(self.plan("gpt_tiny", "--cluster", "local:2x4")["mesh"], [2, 4])
-
     def test_refuses_meshes(self):
         self.refused("--mesh", "4x4", "--cluster", "p3.16xlarge:1", says=["4x4", "16", "8"])
         for text in ("", "0", "2x", "x2", "2x-1", "two", "1x1x1x1", "99999999999999999999"):

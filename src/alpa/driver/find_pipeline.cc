@@ -87,15 +87,18 @@ Error NothingFits(const cluster::Cluster& cluster, inter::SearchProblem problem,
       s.last, Describe(cluster, s.submesh), s.microbatches, Bytes2(s.needed), Bytes2(s.needed - s.available));
   const double factor = s.available > 0 ? s.needed / s.available : kInfinity;
   std::string hint = "give more devices or memory, or a smaller batch";
-  if (std::isfinite(factor)) {
-    for (double& memory : problem.memory) memory *= factor * (1 + 1e-6);
+  // The stage named is the first to fail; others may need still more.
+  constexpr int kTries = 8;
+  constexpr double kMore = 1.25;
+  for (int i = 0; std::isfinite(factor) && i < kTries; ++i) {
+    for (double& memory : problem.memory) memory *= i == 0 ? factor * (1 + 1e-6) : kMore;
     const inter::SearchResult nearest = inter::SearchStages(problem, search);
-    if (!nearest.plans.empty()) {
-      const inter::FoundPlan& plan = nearest.plans.front();
-      hint = fmt::format("nearest plan: with {} per device, {} stages, {} microbatches, {}, {} a step",
-                         Bytes2(problem.memory[static_cast<size_t>(s.submesh.type)]), plan.stages.size(),
-                         plan.microbatches, inter::Name(plan.schedule), ToString(Seconds(plan.seconds)));
-    }
+    if (nearest.plans.empty()) continue;
+    const inter::FoundPlan& plan = nearest.plans.front();
+    hint = fmt::format("nearest plan: with {} per device, {} stages, {} microbatches, {}, {} a step",
+                       Bytes2(problem.memory[static_cast<size_t>(s.submesh.type)]), plan.stages.size(),
+                       plan.microbatches, inter::Name(plan.schedule), ToString(Seconds(plan.seconds)));
+    break;
   }
   return Error{Code::kInvalidArgument, message, hint};
 }
