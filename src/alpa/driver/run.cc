@@ -81,7 +81,10 @@ class Training {
   Status Run() {
     ALPA_RETURN_IF_ERROR(CheckOptions(options_));
     ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
-    ALPA_TRY(session_, OpenSession(*engine, {options_.load, options_.devices, options_.plan, options_.backend}, gate_));
+    ALPA_TRY(session_, OpenSession(*engine,
+                                   {options_.load, options_.devices, options_.plan, options_.backend,
+                                    options_.microbatches, options_.per_microbatch},
+                                   gate_));
     if (gate_.Stops(Phase::kImport) || gate_.Stops(Phase::kAnalyze)) return Ok();
     if (!options_.save_plan.empty()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.save_plan, plan::ToJson(session_.plan)));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "alpa/base/file.h"
+#include "alpa/driver/microbatches.h"
 #include "alpa/plan/data_parallel.h"
 
 namespace alpa::driver {
@@ -49,16 +50,30 @@ Status CheckDevices(int64_t devices) {
                fmt::format("--devices {}: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
 }
 
+// What can be said of microbatches before the model is read.
+Status CheckMicrobatchOptions(const SessionOptions& options) {
+  if (options.microbatches <= 1) return Ok();
+  const auto not_yet = [](const std::string& what) {
+    return Error{Code::kInvalidArgument, fmt::format("--microbatches together with {}: not yet possible", what),
+                 "microbatches run on one device"};
+  };
+  if (options.devices > 1) return not_yet(fmt::format("--devices {}", options.devices));
+  if (options.plan != kDataParallel) return not_yet("a plan file");
+  return Ok();
+}
+
 }  // namespace
 
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
+  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options));
   Session session;
   if (!options.backend.empty()) {  // before the model is read: a plugin that does not load is found at once
     ALPA_TRY(session.client, engine.CreatePluginClient(options.backend));
   }
   ALPA_TRY(session.loaded, LoadStep(engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
+  ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
   ALPA_TRY(session.plan, gate.Run<plan::Plan>(
                              Phase::kPlan, [&] { return MakePlan(session.loaded, options); },
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
@@ -77,7 +92,7 @@ Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session,
       Phase::kCompile,
       [&] {
         return runtime::Trainer::Create(*session.client, session.loaded.step, session.signature(), session.plan,
-                                        initial);
+                                        initial, session.microbatches);
       },
       [](const TrainerPtr&) { return Ok(); }, "hlo",
       [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });
