@@ -164,6 +164,11 @@ class Training {
     if (session_.plan.prediction.has_value() || options_.gate.verbose) {
       fmt::print("{}", report::CollectivesTable(session_.plan, trainer_->executable().stats().collectives));
     }
+    if (options_.microbatches > 1 || options_.gate.verbose) {
+      const xla::ExecutableStats& stats = trainer_->executable().stats();
+      fmt::print("memory: {} for the inputs, {} while the step runs\n", ToString(stats.argument_bytes),
+                 ToString(stats.temporary_bytes));
+    }
     return Ok();
   }
 

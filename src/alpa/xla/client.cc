@@ -143,6 +143,14 @@ class PjrtClientAdapter : public Client {
                                                           const CompileOptions& options) override {
     if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
     const cluster::Mesh mesh = cluster::MakeMesh({1});
+    if (split.count == 1) {
+      plan::Plan plan;
+      plan.model_fingerprint = ir::Fingerprint(step.module);
+      plan.mesh = mesh;
+      plan.inputs.resize(step.module.inputs.size());
+      plan.outputs.resize(step.module.outputs.size());
+      return Compile(step, plan, options);
+    }
     return MakeMicrobatched(client_, step, split, options,
                             [&](::xla::HloModule& module, const std::vector<ir::Alias>& donate) {
                               return CompileModule(module, step.module, mesh, donate);

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "alpa/xla/carry_number.h"
 #include "alpa/xla/partition.h"
+#include "alpa/xla/sink_sums.h"
 #include "alpa/xla/spmd.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
@@ -112,18 +114,20 @@ bool IsSum(const HloInstruction* i) {
 
 // The partitioner reads offsets of dimensions that are not cut from tables of equal numbers, and lets a scatter into
 // zeros start from zeros in the first partition and from zeros in the others.
-absl::Status FoldOffsets(HloComputation* entry) {
-  for (HloInstruction* i : entry->MakeInstructionPostOrder()) {
+absl::Status FoldOffsets(HloComputation* computation) {
+  for (HloInstruction* i : computation->MakeInstructionPostOrder()) {
     HloInstruction* same = nullptr;
     if (i->opcode() == HloOpcode::kSelect && i->operand(1) == i->operand(2)) {
       same = i->mutable_operand(1);
     } else if (i->opcode() == HloOpcode::kDynamicSlice && i->operand(0)->opcode() == HloOpcode::kConstant &&
                i->operand(1)->opcode() == HloOpcode::kPartitionId && i->shape().dimensions().size() == 1) {
       const ::xla::Literal& table = i->operand(0)->literal();
-      if (table.IsAllFirst()) same = entry->AddInstruction(HloInstruction::CreateConstant(table.Slice({0}, {1})));
+      if (table.IsAllFirst()) {
+        same = computation->AddInstruction(HloInstruction::CreateConstant(table.Slice({0}, {1})));
+      }
     }
     if (same == nullptr) continue;
-    if (absl::Status s = entry->ReplaceInstruction(i, same); !s.ok()) return s;
+    if (absl::Status s = computation->ReplaceInstruction(i, same); !s.ok()) return s;
   }
   return absl::OkStatus();
 }
@@ -146,8 +150,12 @@ absl::Status DelaySums(HloComputation* entry) {
 absl::Status Partition(::xla::HloModule& module, int64_t count) {
   if (absl::Status s = RunSpmd(module, count); !s.ok()) return s;
   if (absl::Status s = Clean(module); !s.ok()) return s;
-  if (absl::Status s = FoldOffsets(module.entry_computation()); !s.ok()) return s;
+  for (HloComputation* computation : module.computations()) {
+    if (absl::Status s = FoldOffsets(computation); !s.ok()) return s;
+  }
   if (absl::Status s = Clean(module); !s.ok()) return s;
+  if (absl::Status s = SinkSums(module); !s.ok()) return s;
+  if (absl::Status s = CarryNumber(module); !s.ok()) return s;
   if (absl::Status s = DelaySums(module.entry_computation()); !s.ok()) return s;
   return Clean(module);
 }
@@ -177,10 +185,16 @@ Status CheckSums(const ::xla::HloModule& module, int64_t count) {
 }  // namespace
 
 std::string Describe(const ::xla::HloInstruction& instruction) {
-  const ::xla::OpMetadata& at = instruction.metadata();
-  const std::string name = at.op_name().empty() ? std::string(instruction.name()) : at.op_name();
-  if (at.source_file().empty()) return fmt::format("'{}'", name);
-  return fmt::format("'{}' at {}:{}", name, at.source_file(), at.source_line());
+  const ::xla::OpMetadata& metadata = instruction.metadata();
+  const std::string name = metadata.op_name().empty() ? std::string(instruction.name()) : metadata.op_name();
+  std::string file = metadata.source_file();
+  int line = metadata.source_line();
+  if (metadata.stack_frame_id() != 0) {
+    const auto frame = instruction.GetModule()->get_stack_frame(metadata.stack_frame_id());
+    file = frame.file_name;
+    line = frame.line;
+  }
+  return file.empty() ? fmt::format("'{}'", name) : fmt::format("'{}' at {}:{}", name, file, line);
 }
 
 Result<std::unique_ptr<::xla::HloModule>> PartitionOverTime(const ImportedStep& step, const MicrobatchSplit& split) {

@@ -20,7 +20,7 @@ namespace alpa::xla {
 // two accumulated values is accumulated as one. kInvalidArgument when `split` does not fit the step.
 Result<std::unique_ptr<::xla::HloModule>> PartitionOverTime(const ImportedStep& step, const MicrobatchSplit& split);
 
-// "reduce at model.py:12 (jit(step)/loss/reduce_sum)": an instruction as the user may know it.
+// "'jit(step)/loss/reduce_sum' at model.py:12": an instruction as the user may know it.
 std::string Describe(const ::xla::HloInstruction& instruction);
 
 }  // namespace alpa::xla
