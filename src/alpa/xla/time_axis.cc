@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "alpa/xla/carry_number.h"
+#include "alpa/xla/cut_by_hand.h"
 #include "alpa/xla/partition.h"
 #include "alpa/xla/sink_sums.h"
 #include "alpa/xla/spmd.h"
@@ -147,8 +148,11 @@ absl::Status DelaySums(HloComputation* entry) {
   return absl::OkStatus();
 }
 
-absl::Status Partition(::xla::HloModule& module, int64_t count) {
-  if (absl::Status s = RunSpmd(module, count); !s.ok()) return s;
+absl::Status Partition(::xla::HloModule& module, const ir::Module& step, const MicrobatchSplit& split) {
+  TimeAnnotator(step, split).Run(module);
+  if (absl::Status s = CutByHand(module, step, split); !s.ok()) return s;
+  if (absl::Status s = ShowPositions(module); !s.ok()) return s;
+  if (absl::Status s = RunSpmd(module, split.count); !s.ok()) return s;
   if (absl::Status s = Clean(module); !s.ok()) return s;
   for (HloComputation* computation : module.computations()) {
     if (absl::Status s = FoldOffsets(computation); !s.ok()) return s;
@@ -200,8 +204,7 @@ std::string Describe(const ::xla::HloInstruction& instruction) {
 Result<std::unique_ptr<::xla::HloModule>> PartitionOverTime(const ImportedStep& step, const MicrobatchSplit& split) {
   ALPA_RETURN_IF_ERROR(Check(split, step.module));
   ALPA_TRY(std::unique_ptr<::xla::HloModule> module, ReadModule(step.hlo, split.count));
-  TimeAnnotator(step.module, split).Run(*module);
-  if (const absl::Status s = Partition(*module, split.count); !s.ok()) {
+  if (const absl::Status s = Partition(*module, step.module, split); !s.ok()) {
     return FromStatus(s, Code::kUnsupported, fmt::format("XLA cannot cut the step into {} microbatches", split.count));
   }
   ALPA_RETURN_IF_ERROR(CheckSums(*module, split.count));
