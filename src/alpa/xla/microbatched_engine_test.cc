@@ -169,6 +169,37 @@ module @step { func.func public @main(%key: tensor<2xui64>, %x: tensor<12xui32>)
   EXPECT_NE(bits[0], bits[6]);
 }
 
+// Ops that XLA's partitioner would gather the batch for. The two largest entries of each row; its transform; and what a
+// convolution in two groups sums over the batch (which lies in the feature dimension of its first operand).
+TEST_P(Counts, OpsThatThePartitionerCannotCutAreCut) {
+  const auto out = Run(R"(
+module @step { func.func public @main(%x: tensor<12x4xf32>, %y: tensor<12x4xf32>) -> (tensor<12x2xf32>, tensor<12x2xi32>, tensor<12x3xcomplex<f32>>, tensor<1x2x4xf32>) {
+  %v, %i = chlo.top_k(%x, k = 2) : tensor<12x4xf32> -> (tensor<12x2xf32>, tensor<12x2xi32>)
+  %f = stablehlo.fft %x, type = RFFT, length = [4] : (tensor<12x4xf32>) -> tensor<12x3xcomplex<f32>>
+  %xg = stablehlo.reshape %x : (tensor<12x4xf32>) -> tensor<12x2x2xf32>
+  %xt = stablehlo.transpose %xg, dims = [1, 2, 0] : (tensor<12x2x2xf32>) -> tensor<2x2x12xf32>
+  %yt = stablehlo.reshape %y : (tensor<12x4xf32>) -> tensor<1x12x4xf32>
+  %c = stablehlo.convolution(%xt, %yt) dim_numbers = [b, 0, f]x[0, i, o]->[b, 0, f], window = {} {batch_group_count = 2 : i64, feature_group_count = 1 : i64} : (tensor<2x2x12xf32>, tensor<1x12x4xf32>) -> tensor<1x2x4xf32>
+  return %v, %i, %f, %c : tensor<12x2xf32>, tensor<12x2xi32>, tensor<12x3xcomplex<f32>>, tensor<1x2x4xf32>
+} })",
+                       GetParam(), {Numbers({12, 4}), Numbers({12, 4})});
+  for (size_t r = 0; r < 12; ++r) {
+    EXPECT_EQ(out[0].as<float>()[2 * r], static_cast<float>(4 * r + 3));
+    EXPECT_EQ(out[1].as<int32_t>()[2 * r], 3);
+    EXPECT_EQ(out[1].as<int32_t>()[2 * r + 1], 2);
+    const auto* numbers = reinterpret_cast<const float*>(out[2].bytes().data());
+    EXPECT_FLOAT_EQ(numbers[6 * r], static_cast<float>(16 * r + 6));  // the sum of the row
+  }
+  // Group g: output features 2g and 2g+1, from x(example, feature 2g + s) and y(example, o).
+  for (size_t s = 0; s < 2; ++s) {
+    for (size_t o = 0; o < 4; ++o) {
+      float expected = 0;
+      for (size_t e = 0; e < 12; ++e) expected += static_cast<float>((4 * e + 2 * (o / 2) + s) * (4 * e + o));
+      EXPECT_FLOAT_EQ(out[3].as<float>()[4 * s + o], expected) << s << " " << o;
+    }
+  }
+}
+
 // 256 + 1 is 256 in bf16; 256 + 11 is rounded but once when the sum has 32 bits, to 268.
 TEST_F(Microbatched, ShortFloatsAreSummedInLongOnes) {
   ir::HostTensor ones(ir::Shape{ir::DType::kF32, {12}});

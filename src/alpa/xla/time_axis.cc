@@ -175,6 +175,8 @@ Status CheckSums(const ::xla::HloModule& module, int64_t count) {
       if (inside) {
         why = speaks ? "sums over the batch inside a loop or branch"
                      : "treats examples by their place in the batch inside a loop or branch";
+      } else if (i->opcode() == HloOpcode::kAllReduce && !IsSum(i)) {
+        why = "brings the examples together by something other than a sum";
       } else if (!IsSum(i)) {
         why = fmt::format("needs other examples than its own ({})", ::xla::HloOpcodeString(i->opcode()));
       }
