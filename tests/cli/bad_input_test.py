@@ -228,6 +228,13 @@ def arguments():
         case(f"-n {n}", ["--devices", n, "512"], "run", MLP, f"--devices={n}")
     for n in ["abc", "1.5", "99999999999999999999", ""]:
         case(f"-n '{n}'", ["--devices"], "run", MLP, f"--devices={n}")
+    for m in ["0", "-2", "abc"]:
+        case(f"--microbatches {m}", ["--microbatches"], "run", MLP, f"--microbatches={m}", "--save-plan", "p.json")
+    case("--microbatches 5", ["5 microbatches", "at most 64"], "run", MLP, "--microbatches=5", "--save-plan", "p.json")
+    case("--microbatches 2 -n 2", ["not yet"], "run", MLP, "--microbatches=2", "-n", "2", "--save-plan", "p.json")
+    case("--microbatches 2 of a plan", ["not yet"], "run", MLP, "--microbatches=2", "--plan", "p.json", "--metrics", "m")
+    case("--microbatches of batch norm", ["wresnet", "models.py:201", "--per-microbatch"], "run",
+         model("wresnet_tiny_sgd.mlirbc"), "--microbatches=2", "--save-plan", "p.json")
     case("--steps -3", ["--steps"], "run", MLP, "--steps=-3")
     case("--steps abc", ["--steps"], "run", MLP, "--steps=abc")
     case("--tolerance 0", ["--tolerance"], "run", MLP, "--tolerance=0")

@@ -58,12 +58,20 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
   command->footer(
       "examples:\n"
       "  alpa run step.mlirbc --devices 8 --steps 100 --data corpus/ --checkpoint ckpt\n"
-      "  alpa run step.mlirbc --devices 4 --check golden.npz");
+      "  alpa run step.mlirbc --devices 4 --check golden.npz\n"
+      "  alpa run step.mlirbc --microbatches 16");
   AddModel(command, &options->load);
   command
       ->add_option("-n,--devices", options->devices, "virtual CPU devices of this process (default: 1, or the plan's)")
       ->check(kDeviceCount);
   command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
+  command
+      ->add_option("--microbatches", options->microbatches,
+                   "run the batch in so many pieces, one after the other: the same numbers in less memory (one device)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--per-microbatch", options->per_microbatch,
+                    "also where that changes the step: batch statistics become those of a microbatch");
   command->add_option("--save-plan", options->save_plan, "write the plan here");
   command->add_option("--steps", options->steps, "steps to train (default: 10, or those that --check needs)")
       ->check(CLI::NonNegativeNumber);

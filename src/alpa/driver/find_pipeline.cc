@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "alpa/driver/exact_stages.h"
+#include "alpa/driver/microbatches.h"
 
 namespace alpa::driver {
 namespace {
@@ -41,22 +42,17 @@ inter::Chain ChainOf(const frontend::LayerChain& chain) {
   return out;
 }
 
-Status CheckMicrobatches(const LoadedStep& loaded, const FindPipelineOptions& options) {
+Status CheckAllMicrobatches(const LoadedStep& loaded, const FindPipelineOptions& options) {
   const std::vector<int64_t> legal = LegalMicrobatches(loaded, options.per_microbatch);
   for (const int64_t m : options.microbatches) {
-    if (std::find(legal.begin(), legal.end(), m) != legal.end()) continue;
-    std::string why;
-    for (const frontend::Obstacle& obstacle : loaded.analysis.microbatching.obstacles) {
-      if (why.empty() && frontend::Blocks(obstacle.kind)) why = ": " + obstacle.text;
+    ALPA_RETURN_IF_ERROR(CheckMicrobatches(loaded, m, options.per_microbatch));
+    if (std::find(legal.begin(), legal.end(), m) == legal.end()) {
+      return Error{
+          Code::kInvalidArgument,
+          fmt::format("{} microbatches: the shapes of the step allow {} at most, or any number that divides it", m,
+                      legal.back()),
+          ""};
     }
-    return Error{Code::kInvalidArgument,
-                 fmt::format("{} microbatches: the step can be run in {}{}", m,
-                             legal.back() == 1 ? "one piece only"
-                                               : fmt::format("{} at most, or any number that divides it", legal.back()),
-                             why),
-                 loaded.analysis.microbatching.separable()
-                     ? ""
-                     : "--per-microbatch plans it with statistics of each microbatch"};
   }
   return Ok();
 }
@@ -193,7 +189,7 @@ plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& c
 
 Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                    const FindPipelineOptions& options) {
-  ALPA_RETURN_IF_ERROR(CheckMicrobatches(loaded, options));
+  ALPA_RETURN_IF_ERROR(CheckAllMicrobatches(loaded, options));
   const auto report = [&](std::string_view phase, double share, double best) {
     if (options.progress) options.progress(phase, share, best);
   };

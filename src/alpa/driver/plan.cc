@@ -10,6 +10,7 @@
 #include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
+#include "alpa/driver/microbatches.h"
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/solve.h"
 #include "alpa/frontend/scale_batch.h"
@@ -56,21 +57,7 @@ Result<cluster::Mesh> ParseMesh(const std::string& text) {
 Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbatches, bool per_microbatch) {
   const frontend::StepAnalysis& analysis = loaded.analysis;
   PlannerInput input;
-  if (!per_microbatch && microbatches > 1 && analysis.microbatching.max_microbatches % microbatches != 0) {
-    std::string why;
-    for (const frontend::Obstacle& obstacle : analysis.microbatching.obstacles) {
-      if (why.empty() && frontend::Blocks(obstacle.kind)) why = ": " + obstacle.text;
-    }
-    return Error{
-        Code::kInvalidArgument,
-        fmt::format(
-            "{} microbatches: the step can be run in {}{}", microbatches,
-            analysis.microbatching.max_microbatches == 1
-                ? "one piece only"
-                : fmt::format("at most {}, or any number that divides it", analysis.microbatching.max_microbatches),
-            why),
-        analysis.microbatching.separable() ? "" : "--per-microbatch plans it with statistics of each microbatch"};
-  }
+  ALPA_RETURN_IF_ERROR(CheckMicrobatches(loaded, microbatches, per_microbatch));
   ALPA_TRY(input.module, frontend::ScaleBatch(loaded.step.module, analysis.batch, microbatches));
   const std::vector<frontend::FlopCount> flops = frontend::CountFlops(input.module);
   for (size_t i = 0; i < input.module.ops.size(); ++i) {
@@ -84,8 +71,7 @@ Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbat
     input.work.push_back(work);
     input.update_ops.push_back(update ? 1 : 0);
   }
-  for (const frontend::BatchInfo& info : analysis.batch.values)
-    input.batch_dims.push_back(info.kind == frontend::BatchKind::kBatched ? info.dim : -1);
+  input.batch_dims = BatchDimsOfValues(loaded);
   return input;
 }
 

@@ -81,7 +81,10 @@ class Training {
   Status Run() {
     ALPA_RETURN_IF_ERROR(CheckOptions(options_));
     ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
-    ALPA_TRY(session_, OpenSession(*engine, {options_.load, options_.devices, options_.plan, options_.backend}, gate_));
+    ALPA_TRY(session_, OpenSession(*engine,
+                                   {options_.load, options_.devices, options_.plan, options_.backend,
+                                    options_.microbatches, options_.per_microbatch},
+                                   gate_));
     if (gate_.Stops(Phase::kImport) || gate_.Stops(Phase::kAnalyze)) return Ok();
     if (!options_.save_plan.empty()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.save_plan, plan::ToJson(session_.plan)));
@@ -160,6 +163,11 @@ class Training {
     ALPA_TRY(trainer_, CompileSession(session_, provider, gate_));
     if (session_.plan.prediction.has_value() || options_.gate.verbose) {
       fmt::print("{}", report::CollectivesTable(session_.plan, trainer_->executable().stats().collectives));
+    }
+    if (options_.microbatches > 1 || options_.gate.verbose) {
+      const xla::ExecutableStats& stats = trainer_->executable().stats();
+      fmt::print("memory: {} for the inputs, {} while the step runs\n", ToString(stats.argument_bytes),
+                 ToString(stats.temporary_bytes));
     }
     return Ok();
   }

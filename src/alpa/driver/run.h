@@ -19,6 +19,8 @@ struct RunOptions {
   GateOptions gate;
   int64_t devices = 0;                 // 0: as many as the plan file says, or 1
   std::string plan = "data-parallel";  // or a plan file
+  int64_t microbatches = 1;            // pieces the batch is run in, one after the other
+  bool per_microbatch = false;         // also where batch statistics then become those of a microbatch
   std::filesystem::path save_plan;
   int64_t steps = 0;  // 0: those the golden file holds, or 10
   std::vector<std::filesystem::path> data;

@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include "alpa/base/file.h"
+#include "alpa/driver/microbatches.h"
 #include "alpa/plan/data_parallel.h"
+#include "alpa/plan/pipeline_plan.h"
 
 namespace alpa::driver {
 namespace {
 
 constexpr const char* kDataParallel = "data-parallel";
-
-Error InFile(const std::string& file, const Error& error) {
-  return {error.code, file + ": " + error.message, error.hint};
-}
 
 Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& options) {
   const ir::Module& module = loaded.step.module;
@@ -23,6 +21,11 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
   auto text = ReadFile(options.plan);
   if (!text.ok()) {
     return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
+  }
+  if (plan::IsPipeline(*text)) {
+    return Error{Code::kUnsupported,
+                 options.plan + ": a plan of several stages or microbatches, which alpa run does not execute yet",
+                 "alpa simulate shows what it would do; alpa plan MODEL --mesh 2x4 makes a plan of one mesh"};
   }
   auto plan = plan::FromJson(*text);
   if (!plan.ok()) return InFile(options.plan, plan.error());
@@ -49,16 +52,30 @@ Status CheckDevices(int64_t devices) {
                fmt::format("--devices {}: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
 }
 
+// What can be said of microbatches before the model is read.
+Status CheckMicrobatchOptions(const SessionOptions& options) {
+  if (options.microbatches <= 1) return Ok();
+  const auto not_yet = [](const std::string& what) {
+    return Error{Code::kInvalidArgument, fmt::format("--microbatches together with {}: not yet possible", what),
+                 "microbatches run on one device"};
+  };
+  if (options.devices > 1) return not_yet(fmt::format("--devices {}", options.devices));
+  if (options.plan != kDataParallel) return not_yet("a plan file");
+  return Ok();
+}
+
 }  // namespace
 
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
+  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options));
   Session session;
   if (!options.backend.empty()) {  // before the model is read: a plugin that does not load is found at once
     ALPA_TRY(session.client, engine.CreatePluginClient(options.backend));
   }
   ALPA_TRY(session.loaded, LoadStep(engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
+  ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
   ALPA_TRY(session.plan, gate.Run<plan::Plan>(
                              Phase::kPlan, [&] { return MakePlan(session.loaded, options); },
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
@@ -77,7 +94,7 @@ Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session,
       Phase::kCompile,
       [&] {
         return runtime::Trainer::Create(*session.client, session.loaded.step, session.signature(), session.plan,
-                                        initial);
+                                        initial, session.microbatches);
       },
       [](const TrainerPtr&) { return Ok(); }, "hlo",
       [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });

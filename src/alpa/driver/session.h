@@ -21,6 +21,8 @@ struct SessionOptions {
   int64_t devices = 0;                 // 0: as many as the plan file says, or 1
   std::string plan = "data-parallel";  // or a plan file
   std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
+  int64_t microbatches = 1;            // more than one: on one device only
+  bool per_microbatch = false;         // also where the step is not separable (MakeMicrobatchSplit)
 };
 
 // The phases import to plan, and the client that has the devices. After a phase at which the gate stops, what follows
@@ -28,11 +30,13 @@ struct SessionOptions {
 struct Session {
   LoadedStep loaded;
   plan::Plan plan;
+  xla::MicrobatchSplit microbatches;
   std::unique_ptr<xla::Client> client;
 
   const ir::Module& module() const { return loaded.step.module; }
   const ir::StepSignature& signature() const { return loaded.analysis.signature; }
 };
+// Besides errors of its parts: kInvalidArgument for microbatches that the step or the devices do not allow.
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate);
 
 // The compile phase, with the state where `initial` says.

@@ -99,6 +99,15 @@ class FakeClient : public xla::Client {
     donated = options.donate;
     return std::unique_ptr<xla::Executable>(std::make_unique<FakeExecutable>(step, options, plan));
   }
+  Result<std::unique_ptr<xla::Executable>> CompileMicrobatched(const xla::ImportedStep& imported,
+                                                               const xla::MicrobatchSplit& split,
+                                                               const xla::CompileOptions& options) override {
+    microbatches = split.count;
+    plan::Plan plan;
+    plan.mesh = cluster::MakeMesh({1});
+    plan.outputs.resize(imported.module.outputs.size());
+    return Compile(imported, plan, options);
+  }
   Result<std::unique_ptr<xla::Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
                                           const cluster::Mesh& mesh) override {
     ++puts;
@@ -109,7 +118,8 @@ class FakeClient : public xla::Client {
   std::atomic<int> puts = 0;
   std::atomic<int> fail_after = 1'000'000;
   std::vector<ir::Alias> donated;
-  FakeStep step;  // what the next Compile() compiles
+  int64_t microbatches = 0;  // of the last CompileMicrobatched()
+  FakeStep step;             // what the next Compile() compiles
 };
 
 }  // namespace alpa::runtime

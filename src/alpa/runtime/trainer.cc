@@ -57,7 +57,8 @@ Trainer::Trainer(xla::Client& client, const xla::ImportedStep& step, ir::StepSig
 
 Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla::ImportedStep& step,
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
-                                                 const InputProvider& initial) {
+                                                 const InputProvider& initial,
+                                                 const xla::MicrobatchSplit& microbatches) {
   ALPA_RETURN_IF_ERROR(ir::Verify(signature, step.module));
   ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
   if (signature.loss >= 0) {
@@ -72,7 +73,16 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla:
   xla::CompileOptions options;
   options.donate = Donations(signature);
   ALPA_RETURN_IF_ERROR(CheckLayouts(plan, options.donate, trainer->input_names_));
-  ALPA_TRY(trainer->executable_, client.Compile(step, plan, options));
+  if (microbatches.count == 1) {
+    ALPA_TRY(trainer->executable_, client.Compile(step, plan, options));
+  } else {
+    if (plan.mesh.size() > 1) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("{} microbatches on {} devices: not yet possible", microbatches.count, plan.mesh.size()),
+                   "microbatches need a plan for one device"};
+    }
+    ALPA_TRY(trainer->executable_, client.CompileMicrobatched(step, microbatches, options));
+  }
   ALPA_RETURN_IF_ERROR(trainer->SetState(initial));
   return trainer;
 }

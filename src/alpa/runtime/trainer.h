@@ -34,10 +34,12 @@ class Trainer {
   // Compiles the step as `plan` says, donating each state input to its update, and puts the state onto the devices,
   // taking one input after the other from `initial`. kInvalidInput when the plan gives a state input and its update
   // different layouts, or the loss is not a single number; kMismatch for a plan of another model or values of another
-  // shape; errors of the engine and of `initial`. `client` must outlive the result.
+  // shape; errors of the engine and of `initial`. `client` must outlive the result. With `microbatches` above one, each
+  // step runs in that many pieces, the plan being for one device (kInvalidArgument otherwise).
   static Result<std::unique_ptr<Trainer>> Create(xla::Client& client, const xla::ImportedStep& step,
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
-                                                 const InputProvider& initial);
+                                                 const InputProvider& initial,
+                                                 const xla::MicrobatchSplit& microbatches = {});
 
   // Runs one step on `batch` (one array per batch input, in order) and keeps the updated state. kMismatch when the
   // arrays are not of the inputs' shapes: nothing happened. After any other error the state is lost (its memory was

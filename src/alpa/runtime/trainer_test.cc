@@ -147,6 +147,23 @@ TEST_F(TrainerTest, RunsStepsWithoutLoss) {
   EXPECT_EQ(*result->results[0]->ToHost(), F32({}, {11}));
 }
 
+TEST_F(TrainerTest, RunsInMicrobatchesOnOneDeviceOnly) {
+  const auto initial = [this](int32_t i) { return Initial(i); };
+  const xla::MicrobatchSplit four{4, {}, false};
+  const auto refused = Trainer::Create(client_, step_, signature_, plan_, initial, four);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_NE(refused.error().message.find("4 microbatches on 2 devices"), std::string::npos);
+  EXPECT_EQ(client_.microbatches, 0);
+  plan_ = *plan::MakeDataParallel(step_.module, signature_, {-1, -1, 0}, 1);
+  auto trainer = Trainer::Create(client_, step_, signature_, plan_, initial, four);
+  ASSERT_TRUE(trainer.ok()) << trainer.error().message;
+  EXPECT_EQ(client_.microbatches, 4);
+  EXPECT_EQ(client_.donated, (std::vector<ir::Alias>{{0, 0}, {1, 1}}));
+  const auto x = Put(ones_);
+  EXPECT_EQ((*trainer)->Step({x.get()})->loss, 3 + 8);
+}
+
 // Inference: y = x + x.
 TEST(Trainer, RunsStepsWithoutState) {
   StepBuilder b;

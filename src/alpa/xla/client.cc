@@ -9,6 +9,7 @@
 
 #include "alpa/xla/array.h"
 #include "alpa/xla/count_collectives.h"
+#include "alpa/xla/microbatched.h"
 #include "alpa/xla/partition.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
@@ -129,17 +130,31 @@ class PjrtClientAdapter : public Client {
     if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
     const auto start = std::chrono::steady_clock::now();
     ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
-    const ::xla::HloModuleProto proto = ToCompile(*partitioned.module, plan.mesh, options.donate);
-    ::xla::CompileOptions xla_options = Options(plan.mesh);
-    if (platform() == "cpu") ChooseKernels(step.module, &xla_options);
-    auto loaded = client_->CompileAndLoad(::xla::XlaComputation(proto), std::move(xla_options));
-    if (!loaded.ok()) return FromStatus(loaded.status(), Code::kUnsupported, "XLA cannot compile the step");
+    ALPA_TRY(auto loaded, CompileModule(*partitioned.module, step.module, plan.mesh, options.donate));
     std::vector<ir::Shape> outputs;
     for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
-    ExecutableStats stats = Stats(**loaded, plan.mesh, Since(start));
+    ExecutableStats stats = Stats(*loaded, plan.mesh, Since(start));
     stats.collectives = partitioned.collectives;
     return std::unique_ptr<Executable>(
-        std::make_unique<PjrtExecutable>(client_, std::move(*loaded), plan, std::move(outputs), std::move(stats)));
+        std::make_unique<PjrtExecutable>(client_, std::move(loaded), plan, std::move(outputs), std::move(stats)));
+  }
+
+  Result<std::unique_ptr<Executable>> CompileMicrobatched(const ImportedStep& step, const MicrobatchSplit& split,
+                                                          const CompileOptions& options) override {
+    if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
+    const cluster::Mesh mesh = cluster::MakeMesh({1});
+    if (split.count == 1) {
+      plan::Plan plan;
+      plan.model_fingerprint = ir::Fingerprint(step.module);
+      plan.mesh = mesh;
+      plan.inputs.resize(step.module.inputs.size());
+      plan.outputs.resize(step.module.outputs.size());
+      return Compile(step, plan, options);
+    }
+    return MakeMicrobatched(client_, step, split, options,
+                            [&](::xla::HloModule& module, const std::vector<ir::Alias>& donate) {
+                              return CompileModule(module, step.module, mesh, donate);
+                            });
   }
 
   Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
@@ -149,6 +164,18 @@ class PjrtClientAdapter : public Client {
   }
 
  private:
+  // `module` is the program of one device of `mesh`, or a part of it, made from `step`.
+  Result<std::unique_ptr<::xla::PjRtLoadedExecutable>> CompileModule(::xla::HloModule& module, const ir::Module& step,
+                                                                     const cluster::Mesh& mesh,
+                                                                     const std::vector<ir::Alias>& donate) {
+    ::xla::CompileOptions options = Options(mesh);
+    if (platform() == "cpu") ChooseKernels(step, &options);
+    const ::xla::XlaComputation computation(ToCompile(module, mesh, donate));
+    auto loaded = client_->CompileAndLoad(computation, std::move(options));
+    if (!loaded.ok()) return FromStatus(loaded.status(), Code::kUnsupported, "XLA cannot compile the step");
+    return std::move(*loaded);
+  }
+
   static ExecutableStats Stats(const ::xla::PjRtLoadedExecutable& loaded, const cluster::Mesh& mesh,
                                Seconds compile_time) {
     ExecutableStats stats;

@@ -49,7 +49,7 @@ struct ExecutableStats {
   Seconds compile_time;
   Bytes argument_bytes;   // per device
   Bytes output_bytes;     // per device
-  Bytes temporary_bytes;  // per device
+  Bytes temporary_bytes;  // per device; of microbatches: the most that one program needs, and all accumulators
   // What one device's program communicates in a step, behind partitioning, by kind and axes (axes empty: groups of
   // devices that run along no mesh axes).
   std::vector<plan::CollectiveTotal> collectives;
@@ -74,6 +74,17 @@ struct CompileOptions {
   std::vector<ir::Alias> donate;
 };
 
+// How a step is run as microbatches, one after the other, with what sums over the batch accumulated between them.
+struct MicrobatchSplit {
+  int64_t count = 1;
+  // By ValueId of the step's module: the dimension along which a microbatch's part of the value is a block of the
+  // whole; -1 where it is none (weights, sums over the batch).
+  std::vector<int> batch_dims;
+  // Sums over the batch that depend on weights and that each example needs (batch statistics) become those of each
+  // microbatch, scaled to the whole batch: another step than the unsplit one. Otherwise such a step is refused.
+  bool per_microbatch = false;
+};
+
 // The devices of one host, as one process drives them.
 class Client {
  public:
@@ -83,6 +94,12 @@ class Client {
   // Compiles the step for the mesh and layouts of `plan` on devices 0 .. mesh.size()-1.
   virtual Result<std::unique_ptr<Executable>> Compile(const ImportedStep& step, const plan::Plan& plan,
                                                       const CompileOptions& options) = 0;
+  // Compiles the step to run as microbatches on device 0: the same inputs, outputs and numbers (but for the order of
+  // sums) as the whole step, in less memory. kUnsupported, naming the op, when the step does not fall apart into blocks
+  // and sums; kInvalidArgument when `split` does not fit the step.
+  virtual Result<std::unique_ptr<Executable>> CompileMicrobatched(const ImportedStep& step,
+                                                                  const MicrobatchSplit& split,
+                                                                  const CompileOptions& options) = 0;
   // Copies `tensor` to the devices as `spec` says. Safe to call from any thread.
   virtual Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
                                              const cluster::Mesh& mesh) = 0;

@@ -19,6 +19,26 @@ Error NotAModule(const std::string& what) {
   return {Code::kCorrupt, "the step's HLO cannot be read back: " + what, ""};
 }
 
+// The copies that carried shardings are plain copies now.
+absl::Status DropCopies(::xla::HloModule& module) {
+  for (::xla::HloComputation* computation : module.computations()) {
+    for (::xla::HloInstruction* i : computation->MakeInstructionPostOrder()) {
+      if (i->opcode() != ::xla::HloOpcode::kCopy || i->shape() != i->operand(0)->shape()) continue;
+      if (absl::Status s = i->ReplaceAllUsesWith(i->mutable_operand(0)); !s.ok()) return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PartitionModule(::xla::HloModule& module, const cluster::Mesh& mesh) {
+  if (absl::Status s = RunSpmd(module, mesh.size()); !s.ok()) return s;
+  if (absl::Status s = Clean(module); !s.ok()) return s;
+  if (MakeReduceScatters(module, mesh) == 0) return absl::OkStatus();
+  return Clean(module);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<::xla::HloModule>> ReadModule(const std::string& hlo, int64_t partitions) {
   ::xla::HloModuleProto proto;
   if (!proto.ParseFromString(hlo)) return NotAModule("it is no protobuf");
@@ -35,34 +55,14 @@ Result<std::unique_ptr<::xla::HloModule>> ReadModule(const std::string& hlo, int
   return std::move(*module);
 }
 
-// The copies that carried shardings are plain copies now.
-absl::Status DropCopies(::xla::HloModule& module) {
-  for (::xla::HloComputation* computation : module.computations()) {
-    for (::xla::HloInstruction* i : computation->MakeInstructionPostOrder()) {
-      if (i->opcode() != ::xla::HloOpcode::kCopy || i->shape() != i->operand(0)->shape()) continue;
-      if (absl::Status s = i->ReplaceAllUsesWith(i->mutable_operand(0)); !s.ok()) return s;
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Clean(::xla::HloModule& module) {
+  if (absl::Status s = DropCopies(module); !s.ok()) return s;
   ::xla::HloPassPipeline pipeline("clean");
   pipeline.AddPass<::xla::TupleSimplifier>();
   pipeline.AddPass<::xla::HloCSE>(/*is_layout_sensitive=*/false);
   pipeline.AddPass<::xla::HloDCE>();
   return pipeline.Run(&module).status();
 }
-
-absl::Status PartitionModule(::xla::HloModule& module, const cluster::Mesh& mesh) {
-  if (absl::Status s = RunSpmd(module, mesh.size()); !s.ok()) return s;
-  if (absl::Status s = DropCopies(module); !s.ok()) return s;
-  if (absl::Status s = Clean(module); !s.ok()) return s;
-  if (MakeReduceScatters(module, mesh) == 0) return absl::OkStatus();
-  return Clean(module);
-}
-
-}  // namespace
 
 Result<PartitionedStep> PartitionStep(const ImportedStep& step, const plan::Plan& plan) {
   PartitionedStep out;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "alpa/xla/engine.h"
 
 namespace xla {
@@ -12,6 +14,13 @@ class HloModuleProto;
 }  // namespace xla
 
 namespace alpa::xla {
+
+// The module of ImportedStep::hlo for so many devices, without aliases. kCorrupt when it is none (our own bug, or a
+// damaged cache).
+Result<std::unique_ptr<::xla::HloModule>> ReadModule(const std::string& hlo, int64_t partitions);
+
+// Drops copies that do nothing, common and dead code.
+absl::Status Clean(::xla::HloModule& module);
 
 // The program of one device, with the collectives in it.
 struct PartitionedStep {
