@@ -32,6 +32,7 @@
 
 #include "alpa/driver/find_pipeline.h"
 #include "alpa/driver/load_step.h"
+#include "alpa/inter/equal_stages.h"
 #include "alpa/inter/search.h"
 #include "alpa/xla/engine.h"
 
@@ -113,82 +114,9 @@ std::optional<FoundPlan> Best(const Case& c, const std::vector<FoundPlan>& plans
   return best;
 }
 
-// Stages with the given ranges of layers and submeshes, placed one after the other; each gets its fastest variant that
-// fits in memory.
-std::optional<FoundPlan> Given(const SearchProblem& problem, int64_t m, inter::Schedule schedule,
-                               const std::vector<std::pair<int, int>>& ranges, const std::vector<Submesh>& submeshes) {
-  FoundPlan plan;
-  plan.microbatches = m;
-  plan.schedule = schedule;
-  int host = 0, device = 0, per_host = problem.hosts[0].devices[0];
-  for (size_t s = 0; s < ranges.size(); ++s) {
-    inter::Stage stage;
-    stage.first = ranges[s].first;
-    stage.last = ranges[s].second;
-    stage.submesh = submeshes[s];
-    if (device + stage.submesh.devices > per_host) {
-      ++host;
-      device = 0;
-    }
-    stage.first_host = host;
-    stage.first_device = device;
-    host += stage.submesh.hosts - 1;
-    device += stage.submesh.devices;
-    if (device >= per_host) {
-      ++host;
-      device = 0;
-    }
-    const auto in_flight =
-        schedule == inter::Schedule::kGpipe ? m : std::min<int64_t>(m, static_cast<int64_t>(ranges.size() - s));
-    double best = std::numeric_limits<double>::infinity();
-    for (const StageVariant& v : problem.costs->Variants(stage.first, stage.last, stage.submesh, m)) {
-      const double time = v.time() + v.per_step / static_cast<double>(m);
-      if (v.memory(in_flight) <= problem.memory[static_cast<size_t>(stage.submesh.type)] && time < best) {
-        best = time;
-        stage.variant = v;
-      }
-    }
-    if (std::isinf(best)) return std::nullopt;
-    plan.stages.push_back(stage);
-  }
-  inter::LinkStages(problem, &plan);
-  plan.seconds = inter::EvaluatePlan(problem, &plan);
-  if (std::isinf(plan.seconds)) return std::nullopt;
-  return plan;
-}
-
-std::vector<std::pair<int, int>> EqualRanges(int layers, int stages) {
-  std::vector<std::pair<int, int>> ranges;
-  for (int s = 0; s < stages; ++s) ranges.emplace_back(layers * s / stages, layers * (s + 1) / stages - 1);
-  return ranges;
-}
-
-// Equal stages on equal submeshes: each number of stages that divides devices and layers (as nearly as it can), each
-// number of microbatches, gpipe and 1f1b.
+// Equal stages on equal submeshes: each number of stages and of microbatches.
 std::optional<FoundPlan> Manual(const Case& c, const SearchProblem& problem) {
-  std::vector<FoundPlan> plans;
-  const int hosts = static_cast<int>(c.cluster.hosts.size());
-  const int per_host = problem.hosts[0].devices[0];
-  const int devices = hosts * per_host;
-  for (int stages = 1; stages <= std::min(devices, c.layering.count); ++stages) {
-    if (devices % stages != 0) continue;
-    const int size = devices / stages;
-    Submesh submesh{1, size, problem.hosts[0].type};
-    if (size > per_host) {
-      if (size % per_host != 0) continue;
-      submesh = {size / per_host, per_host, problem.hosts[0].type};
-    } else if (per_host % size != 0) {
-      continue;
-    }
-    for (const int64_t m : problem.microbatches) {
-      auto plan = Given(problem, m, inter::Schedule::k1F1B, EqualRanges(c.layering.count, stages),
-                        std::vector<Submesh>(static_cast<size_t>(stages), submesh));
-      if (plan) plans.push_back(*std::move(plan));
-    }
-  }
-  std::sort(plans.begin(), plans.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
-  if (plans.size() > 8) plans.resize(8);
-  return Best(c, plans);
+  return Best(c, inter::EqualStages(problem, inter::Schedule::k1F1B, 8));
 }
 
 // Which layers end a stage when the model is cut into `stages` parts with equally many operations.
@@ -260,7 +188,7 @@ nlohmann::ordered_json Row(const Case& c, const std::string& mode, const std::op
 std::optional<FoundPlan> Search(const Case& c, const SearchProblem& problem, int stages = 0) {
   inter::SearchOptions options = Options();
   options.stages = stages;
-  return Best(c, inter::SearchStages(problem, options).plans);
+  return Best(c, driver::Candidates(problem, options, nullptr));
 }
 
 std::optional<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
@@ -290,7 +218,7 @@ std::optional<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
     first = end;
   }
   const SearchProblem problem = c.Problem();
-  return Given(problem, std::stoll(m_text), inter::Schedule::k1F1B, ranges, submeshes);
+  return inter::PlanOfStages(problem, std::stoll(m_text), inter::Schedule::k1F1B, ranges, submeshes);
 }
 
 std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
@@ -326,7 +254,7 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
     const int most = static_cast<int>(std::min<int64_t>(c->layering.count, c->cluster.device_count()));
     for (int stages = 1; stages <= most; ++stages) {
       if (c->cluster.device_count() % stages != 0) continue;
-      partitions.push_back(mode == "equal-layers" ? EqualRanges(c->layering.count, stages)
+      partitions.push_back(mode == "equal-layers" ? inter::EqualRanges(c->layering.count, stages)
                                                   : EqualOperators(*c, stages));
     }
     return WithPartitions(*c, partitions);

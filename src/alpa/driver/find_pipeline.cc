@@ -11,11 +11,13 @@
 
 #include "alpa/driver/exact_stages.h"
 #include "alpa/driver/microbatches.h"
+#include "alpa/inter/equal_stages.h"
 
 namespace alpa::driver {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr size_t kEqualPlans = 8;  // by schedule
 
 // The time since it was made or last asked.
 class StopWatch {
@@ -140,6 +142,27 @@ inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::
   return problem;
 }
 
+std::vector<inter::FoundPlan> Candidates(const inter::SearchProblem& problem, const inter::SearchOptions& options,
+                                         inter::SearchResult* result) {
+  inter::SearchResult found = inter::SearchStages(problem, options);
+  std::vector<inter::FoundPlan> candidates = found.plans;
+  const auto known = [&](const inter::FoundPlan& plan) {
+    return std::any_of(candidates.begin(), candidates.end(), [&](const inter::FoundPlan& other) {
+      return other.microbatches == plan.microbatches && other.schedule == plan.schedule &&
+             other.stages.size() == plan.stages.size() && other.seconds <= plan.seconds;
+    });
+  };
+  for (const inter::Schedule schedule : problem.schedules) {
+    if (schedule == inter::Schedule::kInterleaved || found.plans.empty()) continue;
+    for (inter::FoundPlan& plan : inter::EqualStages(problem, schedule, kEqualPlans)) {
+      const bool wanted = options.stages == 0 || static_cast<int>(plan.stages.size()) == options.stages;
+      if (wanted && !known(plan)) candidates.push_back(std::move(plan));
+    }
+  }
+  if (result != nullptr) *result = std::move(found);
+  return candidates;
+}
+
 plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
                              const inter::FoundPlan& found, const FindPipelineOptions& options) {
   plan::PipelinePlan plan;
@@ -223,13 +246,14 @@ Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Clus
   search.threads = options.threads;
   search.cancelled = options.cancelled;
   search.progress = [&](double share, double best) { report("search", share, best); };
-  inter::SearchResult result = inter::SearchStages(problem, search);
+  inter::SearchResult result;
+  std::vector<inter::FoundPlan> candidates = Candidates(problem, search, &result);
   out.times.search = watch.Lap();
   out.complete = result.complete;
   out.states = result.states;
   if (result.plans.empty()) return NothingFits(cluster, problem, search, result);
 
-  for (inter::FoundPlan& found : result.plans) {
+  for (inter::FoundPlan& found : candidates) {
     ALPA_TRY(const SimulatedPlan simulated,
              SimulatePlan(DraftPlan(loaded, cluster, *costs, found, options), cluster, {}));
     out.ranked.push_back({std::move(found), Seconds(simulated.timeline.makespan)});

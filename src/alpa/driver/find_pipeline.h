@@ -78,6 +78,11 @@ inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::
                                        const frontend::Layering& layering, const StageCosts& costs,
                                        const FindPipelineOptions& options);
 
+// What is worth simulating: the plans that the search finds, and equal stages, which its closed form may misjudge.
+// `result` (optional): what the search said.
+std::vector<inter::FoundPlan> Candidates(const inter::SearchProblem& problem, const inter::SearchOptions& options,
+                                         inter::SearchResult* result);
+
 // A found plan as a value, with priced costs and without layouts (each has its mesh only).
 plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
                              const inter::FoundPlan& found, const FindPipelineOptions& options);
