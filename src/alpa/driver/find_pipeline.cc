@@ -149,7 +149,10 @@ std::vector<inter::FoundPlan> Candidates(const inter::SearchProblem& problem, co
   const auto known = [&](const inter::FoundPlan& plan) {
     return std::any_of(candidates.begin(), candidates.end(), [&](const inter::FoundPlan& other) {
       return other.microbatches == plan.microbatches && other.schedule == plan.schedule &&
-             other.stages.size() == plan.stages.size() && other.seconds <= plan.seconds;
+             std::equal(other.stages.begin(), other.stages.end(), plan.stages.begin(), plan.stages.end(),
+                        [](const inter::Stage& a, const inter::Stage& b) {
+                          return a.first == b.first && a.submesh == b.submesh;
+                        });
     });
   };
   for (const inter::Schedule schedule : problem.schedules) {
