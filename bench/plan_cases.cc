@@ -1,8 +1,9 @@
 // Plans of one model on one cluster under several restrictions of one search, side by side: for bench/plan.
 //
-//   plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] [--speed X] [--alpa-space] MODE...
+//   plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] [--matrix X] [--rest Y] [--alpa-space]
+//   MODE...
 //
-//   --speed X     devices compute X times as fast as the cluster says: calibration
+//   --matrix X    matrix products run X times as fast as the cluster says, everything else Y times: calibration
 //   --alpa-space  what Alpa chooses from: 1F1B, recomputation always, submeshes of 1, 2, 4, 8, ... devices or whole
 //   hosts
 //
@@ -50,12 +51,15 @@ class Restricted : public inter::StageCosts {
   explicit Restricted(const inter::StageCosts& base) : base_(base) {}
   std::function<bool(int first, int last, const Submesh&)> allow;
   bool free_traffic = false;
+  bool all_axes = false;  // the batch is split over all devices
   std::function<bool(const StageVariant&)> allow_variant;
 
   std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh, int64_t m) const override {
     if (allow && !allow(first, last, submesh)) return {};
     std::vector<StageVariant> variants = base_.Variants(first, last, submesh, m);
     if (allow_variant) std::erase_if(variants, [&](const StageVariant& v) { return !allow_variant(v); });
+    const auto all = (1 << driver::LogicalMesh(submesh).shape.size()) - 1;
+    if (all_axes && submesh.size() > 1) std::erase_if(variants, [&](const StageVariant& v) { return v.layout != all; });
     return variants;
   }
   Transfer TransferTime(int last, int next_first, const inter::TransferEnd& from, const inter::TransferEnd& to,
@@ -74,6 +78,7 @@ struct Case {
   frontend::Layering layering;
   std::unique_ptr<driver::StageCosts> costs;
   bool alpa_space = false;
+  int64_t simulated_microbatches = 0;  // 0: those of the plan
 
   SearchProblem Problem() const { return MakeSearchProblem(loaded, cluster, layering, *costs, options); }
   // Simulated seconds of a step by priced costs; also sets what the page needs.
@@ -166,7 +171,8 @@ nlohmann::ordered_json Row(const Case& c, const std::string& mode, const std::op
   j["mode"] = mode;
   j["fits"] = found.has_value();
   if (!found) return j;
-  const auto plan = DraftPlan(c.loaded, c.cluster, *c.costs, *found, c.options);
+  auto plan = DraftPlan(c.loaded, c.cluster, *c.costs, *found, c.options);
+  if (c.simulated_microbatches > 0) plan.microbatches = c.simulated_microbatches;
   const auto simulated = driver::SimulatePlan(plan, c.cluster, {});
   j["step_s"] = simulated->timeline.makespan;
   j["closed_form_s"] = found->seconds;
@@ -217,7 +223,10 @@ std::optional<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
     ranges.emplace_back(first, end - 1);
     first = end;
   }
-  const SearchProblem problem = c.Problem();
+  SearchProblem problem = c.Problem();
+  Restricted costs(*c.costs);
+  if (c.alpa_space) costs.allow_variant = [](const StageVariant& v) { return driver::ChoiceOf(v.id).recompute; };
+  problem.costs = &costs;
   return inter::PlanOfStages(problem, std::stoll(m_text), inter::Schedule::k1F1B, ranges, submeshes);
 }
 
@@ -249,6 +258,20 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
     return Search(*c, problem, 1);
   }
   if (mode == "manual") return Manual(*c, problem);
+  if (mode == "pp-dp") {
+    costs.allow_variant = [alpa = c->alpa_space](const StageVariant& v) {
+      const driver::VariantChoice choice = driver::ChoiceOf(v.id);
+      return choice.weight_level == 0 && (choice.recompute || !alpa);
+    };
+    costs.all_axes = true;
+    return Manual(*c, problem);
+  }
+  if (mode.rfind("measured:", 0) == 0) {
+    const size_t second = mode.find(':', 9);
+    const size_t third = mode.find(':', second + 1);
+    c->simulated_microbatches = std::stoll(mode.substr(second + 1));
+    return ParseGiven(*c, mode.substr(9, second - 9) + mode.substr(third));
+  }
   if (mode == "equal-layers" || mode == "equal-operators") {
     std::vector<std::vector<std::pair<int, int>>> partitions;
     const int most = static_cast<int>(std::min<int64_t>(c->layering.count, c->cluster.device_count()));
@@ -270,11 +293,11 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
   std::exit(2);
 }
 
-void Speed(double factor, cluster::Cluster* cluster) {
+void Speed(double matrix, double rest, cluster::Cluster* cluster) {
   for (auto& [name, type] : cluster->device_types) {
-    for (auto& [dtype, flops] : type.matrix_flops) flops *= factor;
-    type.vector_flops *= factor;
-    type.memory_bandwidth *= factor;
+    for (auto& [dtype, flops] : type.matrix_flops) flops *= matrix;
+    type.vector_flops *= rest;
+    type.memory_bandwidth *= rest;
   }
 }
 
@@ -297,8 +320,10 @@ int Main(int argc, char** argv) {
       c.options.per_microbatch = true;
     } else if (word == "--alpa-space") {
       c.alpa_space = true;
-    } else if (word == "--speed") {
-      Speed(std::stod(argv[++i]), &c.cluster);
+    } else if (word == "--matrix") {
+      Speed(std::stod(argv[++i]), 1, &c.cluster);
+    } else if (word == "--rest") {
+      Speed(1, std::stod(argv[++i]), &c.cluster);
     } else if (word == "--layers") {
       c.options.layers = std::stoi(argv[++i]);
     } else if (word == "--memory") {
