@@ -155,12 +155,14 @@ std::optional<FoundPlan> WithPartitions(const Case& c,
   std::vector<FoundPlan> plans;
   for (const auto& ranges : partitions) {
     Restricted costs(*c.costs);
+    if (c.alpa_space) costs.allow_variant = [](const StageVariant& v) { return driver::ChoiceOf(v.id).recompute; };
     costs.allow = [&](int first, int last, const Submesh&) {
       return std::find(ranges.begin(), ranges.end(), std::pair(first, last)) != ranges.end();
     };
     SearchProblem problem = c.Problem();
     problem.costs = &costs;
     std::erase(problem.schedules, inter::Schedule::kInterleaved);
+    if (c.alpa_space) problem.schedules = {inter::Schedule::k1F1B};
     for (FoundPlan& plan : inter::SearchStages(problem, Options()).plans) plans.push_back(std::move(plan));
   }
   return Best(c, plans);
@@ -287,6 +289,19 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
     const std::vector<FoundPlan> plans = inter::SearchStages(problem, Options()).plans;
     if (plans.empty()) return std::nullopt;
     return plans.front();
+  }
+  if (mode.rfind("layers:", 0) == 0) {  // what each layer costs alone on this many devices of a host, in m microbatches
+    int m = 1, devices = 1;
+    ALPA_CHECK(std::sscanf(mode.c_str(), "layers:%d:%d", &m, &devices) == 2, mode);
+    for (int layer = 0; layer < c->layering.count; ++layer) {
+      for (const StageVariant& v : problem.costs->Variants(layer, layer, {1, devices, problem.hosts[0].type}, m))
+        std::fprintf(stderr,
+                     "layer %d layout %d level %d recompute %d: forward %.4g backward %.4g per step %.4g state %.4g "
+                     "activation %.4g workspace %.4g\n",
+                     layer, v.layout, driver::ChoiceOf(v.id).weight_level, driver::ChoiceOf(v.id).recompute ? 1 : 0,
+                     v.forward, v.backward, v.per_step, v.state, v.activation, v.workspace);
+    }
+    return std::nullopt;
   }
   if (mode.rfind("given:", 0) == 0) return ParseGiven(*c, mode.substr(6));
   std::fprintf(stderr, "plan_cases: no mode '%s'\n", mode.c_str());

@@ -34,6 +34,7 @@ class Placer {
          std::vector<int>& layers)
       : module_(module),
         order_(order),
+        free_(free),
         layers_(layers),
         recomputed_(FindRecomputed(module, analysis)),
         backward_(module.ops.size(), 0),
@@ -87,6 +88,8 @@ class Placer {
     int derived_bound = kNone;
     for (const ValueId v : module_.op(id).operands) {
       const auto p = static_cast<size_t>(module_.value(v).producer);
+      // Constants that several layers share say nothing about where a reader belongs.
+      if (free_[p] && touch_[static_cast<size_t>(v)].size() > 1) continue;
       const LayerSet& set = backward_[p] ? fits_[p] : touch_[static_cast<size_t>(v)];
       if (!backward_[p] || derived_[p]) {
         if (!set.empty()) evidence.push_back(&set);
@@ -156,6 +159,7 @@ class Placer {
 
   const ir::Module& module_;
   const LayerOrder& order_;
+  const std::vector<char>& free_;
   std::vector<int>& layers_;
   std::vector<OpId> recomputed_;
   std::vector<char> backward_, derived_, anywhere_;
