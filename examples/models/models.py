@@ -78,30 +78,32 @@ def gpt(c):
     return spec, None, batch, loss
 
 
-# ---- two towers (CLIP, DPR) -------------------------------------------------
+# ---- two towers -----------------------------------------------------------
 
 def towers(c):
-    """Two transformer encoders on inputs of their own, joined by a contrastive loss: query i belongs to document i."""
+    """Two transformer encoders on inputs of their own (question and passage); what they say of each example is
+    concatenated and classified."""
     h, V, S = c.h, c.vocab, c.seq
 
     def tower_spec():
         return {"wte": W(V, h, std=0.02), "wpe": W(S, h, std=0.02),
-                "h": [gpt_block_spec(h) for _ in range(c.layers)], "lnf": ln_spec(h), "out": W(h, c.dim)}
+                "h": [gpt_block_spec(h) for _ in range(c.layers)], "lnf": ln_spec(h)}
 
     def encode(ids, p):
         x = jnp.take(p["wte"], ids, axis=0) + p["wpe"]
         for l in p["h"]:
             x = gpt_block(x, l, c.heads, None)
-        x = f32(layer_norm(x, p["lnf"]).mean(1) @ p["out"])                        # [batch, dim]
-        return x * lax.rsqrt((x * x).sum(-1, keepdims=True) + 1e-6)
+        return f32(layer_norm(x, p["lnf"])).mean(1).astype(x.dtype)                # [batch, h]
 
     def loss(p, st, b):
-        similar = 20.0 * encode(b["query"], p["query"]) @ encode(b["document"], p["document"]).T
-        own = jnp.arange(c.batch)
-        return 0.5 * (xent_onehot(similar, own) + xent_onehot(similar.T, own)), None
+        both = jnp.concatenate([encode(b["query"], p["query"]), encode(b["document"], p["document"])], -1)
+        x = jax.nn.gelu(dense(both, p["join"]))
+        return xent_onehot(dense(x, p["out"]), b["labels"]), None
 
-    batch = {"query": ints(c.batch, S, mod=V), "document": ints(c.batch, S, mod=V)}
-    return {"query": tower_spec(), "document": tower_spec()}, None, batch, loss
+    batch = {"query": ints(c.batch, S, mod=V), "document": ints(c.batch, S, mod=V),
+             "labels": ints(c.batch, mod=c.classes)}
+    return {"query": tower_spec(), "document": tower_spec(), "join": dense_spec(2 * h, c.dim),
+            "out": dense_spec(c.dim, c.classes)}, None, batch, loss
 
 
 # ---- MoE (GShard) -----------------------------------------------------------
@@ -313,7 +315,7 @@ for s, b in [(512, 256), (1024, 128), (2048, 64)]:
                                paper=True)
 # Parallel branches of equal size, 1.0B together.
 CONFIGS["towers"] = Cfg(model=towers, dtype="bf16", opt="adam", h=1792, layers=12, heads=28, seq=256, vocab=32000,
-                        dim=1024, batch=1024, paper=True)
+                        dim=1024, classes=16, batch=1024, paper=True)
 # Two batch sizes of one small model: planned as a family and resumed from each other's checkpoints by the tests.
 for b in (8, 16):
     CONFIGS[f"mlp_family_b{b}"] = L(din=8, h=16, dout=4, layers=3, batch=b)

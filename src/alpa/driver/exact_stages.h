@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <vector>
 
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
@@ -21,6 +23,7 @@ struct ExactOptions {
   int threads = 0;
   double gap = 0.005;
   Seconds time_limit{10};
+  std::vector<std::map<int32_t, sharding::Spec>> state;  // by stage: its inputs that lie so; empty: free
   std::function<void(double)> progress;  // share done
   std::function<bool()> cancelled;
 };

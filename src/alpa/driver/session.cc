@@ -4,6 +4,7 @@
 
 #include "alpa/base/file.h"
 #include "alpa/plan/data_parallel.h"
+#include "alpa/plan/plan_family.h"
 
 namespace alpa::driver {
 namespace {
@@ -23,6 +24,13 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
   auto text = ReadFile(options.plan);
   if (!text.ok()) {
     return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
+  }
+  if (plan::IsFamily(*text)) {
+    const auto family = plan::FamilyFromJson(*text);
+    if (!family.ok()) return InFile(options.plan, family.error());
+    auto member = plan::PlanFor(*family, ir::Fingerprint(module));
+    if (!member.ok()) return InFile(options.plan, member.error());
+    return member;
   }
   auto plan = plan::FromJson(*text);
   if (!plan.ok()) return InFile(options.plan, plan.error());
