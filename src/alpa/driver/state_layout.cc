@@ -84,8 +84,7 @@ StateLayout LayoutOf(const LoadedStep& loaded, const plan::Plan& plan) {
   std::vector<int64_t> devices(static_cast<size_t>(plan.mesh.size()));
   for (size_t d = 0; d < devices.size(); ++d) devices[d] = static_cast<int64_t>(d);
   for (size_t i = 0; i < layout.size(); ++i) {
-    if (IsState(loaded, i))
-      layout[i] = {{plan.mesh, Padded(plan.inputs[i], module.shape(module.inputs[i])), devices}};
+    if (IsState(loaded, i)) layout[i] = {{plan.mesh, Padded(plan.inputs[i], module.shape(module.inputs[i])), devices}};
   }
   return layout;
 }
@@ -110,8 +109,7 @@ std::vector<std::map<int32_t, int32_t>> StateInputs(const LoadedStep& loaded, co
   return out;
 }
 
-std::vector<std::map<int32_t, sharding::Spec>> StageStates(const LoadedStep& loaded,
-                                                           const frontend::Layering& layering,
+std::vector<std::map<int32_t, sharding::Spec>> StageStates(const LoadedStep& loaded, const frontend::Layering& layering,
                                                            const plan::PipelinePlan& plan) {
   const auto inputs = StateInputs(loaded, layering, plan);
   std::vector<std::map<int32_t, sharding::Spec>> out(inputs.size());

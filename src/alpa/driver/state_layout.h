@@ -34,8 +34,7 @@ std::vector<std::map<int32_t, int32_t>> StateInputs(const LoadedStep& loaded, co
                                                     const plan::PipelinePlan& plan);
 
 // By stage of a solved pipeline: the specs of its inputs that are state of the step, by input of the stage.
-std::vector<std::map<int32_t, sharding::Spec>> StageStates(const LoadedStep& loaded,
-                                                           const frontend::Layering& layering,
+std::vector<std::map<int32_t, sharding::Spec>> StageStates(const LoadedStep& loaded, const frontend::Layering& layering,
                                                            const plan::PipelinePlan& plan);
 
 StateLayout LayoutOf(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
@@ -47,7 +46,8 @@ StateLayout LayoutOf(const LoadedStep& loaded, const frontend::Layering& layerin
 Seconds SwitchTime(const StateLayout& from, const StateLayout& to, const std::vector<ir::Shape>& shapes,
                    const cluster::Cluster& cluster);
 
-// That both have the same state inputs: names, shapes and types in the same order. kMismatch names the first difference.
+// That both have the same state inputs: names, shapes and types in the same order. kMismatch names the first
+// difference.
 Status CheckSameState(const LoadedStep& first, const std::string& first_file, const LoadedStep& other,
                       const std::string& other_file);
 

@@ -96,8 +96,8 @@ Result<PlanFamily> FamilyFromJson(std::string_view text) {
   if (j.is_discarded()) return Bad("not valid JSON (damaged or truncated file)");
   if (!j.is_object() || !j.contains("alpa_plan_family")) return Bad("key 'alpa_plan_family' is missing");
   if (j.at("alpa_plan_family") != kFamilyVersion)
-    return Bad(fmt::format("is of version {}, this alpa reads version {}", j.at("alpa_plan_family").dump(),
-                           kFamilyVersion));
+    return Bad(
+        fmt::format("is of version {}, this alpa reads version {}", j.at("alpa_plan_family").dump(), kFamilyVersion));
   PlanFamily family;
   const json same = Member(j, "same_state"), members = Member(j, "members"), rows = Member(j, "switching_seconds");
   if (!same.is_boolean()) return Bad(fmt::format("key 'same_state' should be true or false, is {}", same.type_name()));

@@ -18,9 +18,9 @@ inline constexpr int kFamilyVersion = 1;
 
 // One shape: how often its steps occur, and how they run.
 struct FamilyMember {
-  std::string file;               // of the export, for messages and tables
-  double frequency = 1;           // relative to the others
-  Seconds step;                   // predicted
+  std::string file;      // of the export, for messages and tables
+  double frequency = 1;  // relative to the others
+  Seconds step;          // predicted
   std::variant<Plan, PipelinePlan> plan;
   bool operator==(const FamilyMember&) const = default;
 };

@@ -72,7 +72,8 @@ TEST(PlanFamily, DamageIsNamed) {
     EXPECT_FALSE(result.ok()) << from;
     return result.ok() ? std::string() : result.error().message;
   };
-  EXPECT_THAT(message("\"frequency\": 3.0", "\"frequency\": \"3\""), HasSubstr("'members[0].frequency' should be a number"));
+  EXPECT_THAT(message("\"frequency\": 3.0", "\"frequency\": \"3\""),
+              HasSubstr("'members[0].frequency' should be a number"));
   EXPECT_THAT(message("\"frequency\": 3.0", "\"frequency\": 0"), HasSubstr("members[0].frequency must be above 0"));
   EXPECT_THAT(message("\"same_state\": false", "\"same_state\": true"), HasSubstr("the state does not move"));
   EXPECT_THAT(message("\"alpa_plan_family\": 1", "\"alpa_plan_family\": 9"), HasSubstr("version 9"));

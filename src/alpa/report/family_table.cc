@@ -61,8 +61,7 @@ std::string FamilyJson(const FamilyPage& page) {
   j["same_state"] = family.same_state;
   j["expected_s"] = family.expected.value;
   for (const plan::FamilyMember& member : family.members)
-    j["members"].push_back(
-        {{"file", member.file}, {"frequency", member.frequency}, {"step_s", member.step.value}});
+    j["members"].push_back({{"file", member.file}, {"frequency", member.frequency}, {"step_s", member.step.value}});
   for (const std::vector<Seconds>& row : family.switching) {
     auto values = nlohmann::ordered_json::array();
     for (const Seconds s : row) values.push_back(s.value);

@@ -11,16 +11,16 @@ namespace alpa::report {
 
 // A way to run all shapes that was looked at.
 struct FamilyWay {
-  std::string name;                // "own plans, switching"
-  std::vector<Seconds> steps;      // by shape; empty where it does not fit
-  Seconds expected;                // of a step, with switching
-  std::string why_not;             // where it does not fit
+  std::string name;            // "own plans, switching"
+  std::vector<Seconds> steps;  // by shape; empty where it does not fit
+  Seconds expected;            // of a step, with switching
+  std::string why_not;         // where it does not fit
 };
 
 struct FamilyPage {
   const plan::PlanFamily* family;  // what was chosen
   std::vector<FamilyWay> ways;
-  size_t chosen = 0;               // of `ways`
+  size_t chosen = 0;  // of `ways`
 };
 
 // The ways with their seconds by shape, expected per step and compared with the chosen one; what switching costs.
