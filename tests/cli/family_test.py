@@ -66,7 +66,7 @@ class Family(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_a_cluster_gives_a_family_too(self):
-        report, written = self.family("--cluster", "p3.16xlarge:2")
+        report, written = self.family("--cluster", "p3.16xlarge", "--stages", "1", "--microbatches", "2")
         self.assertEqual(len(written["members"]), 2)
         self.assertGreater(report["expected_s"], 0)
 
