@@ -362,9 +362,10 @@ int Main(int argc, char** argv) {
   bool branches = true, gather = true;
   prepare(branches, gather);
   for (const std::string& mode : modes) {
-    const bool want_branches = mode != "linear", want_gather = mode != "no-gather";
+    const bool want_branches = mode.rfind("linear", 0) != 0, want_gather = mode != "no-gather";
     if (want_branches != branches || want_gather != gather) prepare(branches = want_branches, gather = want_gather);
-    const std::string inner = mode == "linear" || mode == "no-gather" ? "auto" : mode;
+    std::string inner = mode == "no-gather" ? "auto" : mode;
+    if (!want_branches) inner.replace(0, std::string("linear").size(), "auto");
     std::printf("%s\n", Row(c, mode, Run(&c, inner)).dump().c_str());
     std::fflush(stdout);
   }

@@ -1,6 +1,7 @@
 """Exports the models of models.py from JAX as portable StableHLO.
 
     python export.py [--only REGEX] [--out DIR] [--text] [--no-golden]
+    python export.py --paper DIR [--only REGEX]      the large ones that plans are compared on (shapes only)
 
 writes for each model
     NAME.mlirbc            the step, portable bytecode: what `alpa` reads
@@ -37,14 +38,18 @@ def model_step(name, cfg):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--only", default=".*_(tiny|mini|small).*", help="regular expression of names")
+    ap.add_argument("--only", help="regular expression of names")
     ap.add_argument("--out", default=".")
+    ap.add_argument("--paper", metavar="DIR", help="write the sizes of the papers there, and only those")
     ap.add_argument("--text", action="store_true", help="also the text forms")
     ap.add_argument("--no-golden", action="store_true", help="do not run the step")
     a = ap.parse_args()
+    only = a.only or (".*" if a.paper else ".*_(tiny|mini|small|family).*")
+    out = a.paper or a.out
+    os.makedirs(out, exist_ok=True)
     for name, cfg in CONFIGS.items():
-        if re.fullmatch(a.only, name):
-            export(model_step(name, cfg), a.out, text=a.text, losses_only=name.endswith("_small"),
+        if re.fullmatch(only, name) and (not a.paper or cfg.get("paper")):
+            export(model_step(name, cfg), out, text=a.text, losses_only=name.endswith("_small"),
                    golden=not a.no_golden and not cfg.get("paper"))
 
 

@@ -55,7 +55,8 @@ def gpt_block(x, p, heads, mask):
 
 def gpt(c):
     h, V, S = c.h, c.vocab, c.seq
-    spec = {"wte": W(V, h, std=0.02), "wpe": W(S, h, std=0.02),
+    positions = c.get("positions", S)         # more than S: the first S are used, one state for many lengths
+    spec = {"wte": W(V, h, std=0.02), "wpe": W(positions, h, std=0.02),
             "h": [gpt_block_spec(h) for _ in range(c.layers)], "lnf": ln_spec(h)}
     if not c.tied:
         spec["head"] = W(h, V)
@@ -65,7 +66,7 @@ def gpt(c):
         block = jax.checkpoint(gpt_block, static_argnums=(2,))
 
     def loss(p, st, b):
-        x = jnp.take(p["wte"], b["ids"], axis=0) + p["wpe"]
+        x = jnp.take(p["wte"], b["ids"], axis=0) + (p["wpe"] if positions == S else p["wpe"][:S])
         m = causal(S)
         for l in p["h"]:
             x = block(x, l, c.heads, m)
@@ -75,6 +76,34 @@ def gpt(c):
 
     batch = {"ids": ints(c.batch, S, mod=V), "labels": ints(c.batch, S, mod=V)}
     return spec, None, batch, loss
+
+
+# ---- two towers -----------------------------------------------------------
+
+def towers(c):
+    """Two transformer encoders on inputs of their own (question and passage); what they say of each example is
+    concatenated and classified."""
+    h, V, S = c.h, c.vocab, c.seq
+
+    def tower_spec():
+        return {"wte": W(V, h, std=0.02), "wpe": W(S, h, std=0.02),
+                "h": [gpt_block_spec(h) for _ in range(c.layers)], "lnf": ln_spec(h)}
+
+    def encode(ids, p):
+        x = jnp.take(p["wte"], ids, axis=0) + p["wpe"]
+        for l in p["h"]:
+            x = gpt_block(x, l, c.heads, None)
+        return f32(layer_norm(x, p["lnf"])).mean(1).astype(x.dtype)                # [batch, h]
+
+    def loss(p, st, b):
+        both = jnp.concatenate([encode(b["query"], p["query"]), encode(b["document"], p["document"])], -1)
+        x = jax.nn.gelu(dense(both, p["join"]))
+        return xent_onehot(dense(x, p["out"]), b["labels"]), None
+
+    batch = {"query": ints(c.batch, S, mod=V), "document": ints(c.batch, S, mod=V),
+             "labels": ints(c.batch, mod=c.classes)}
+    return {"query": tower_spec(), "document": tower_spec(), "join": dense_spec(2 * h, c.dim),
+            "out": dense_spec(c.dim, c.classes)}, None, batch, loss
 
 
 # ---- MoE (GShard) -----------------------------------------------------------
@@ -268,7 +297,8 @@ CONFIGS = {
 }
 # Alpa, table 2 and 3: planned for, never run here.
 for n, h, l, a in [("350M", 1024, 24, 16), ("1.3B", 2048, 24, 32), ("2.6B", 2560, 32, 32),
-                   ("6.7B", 4096, 32, 32), ("15B", 5120, 48, 40), ("39B", 8192, 48, 64)]:
+                   ("6.7B", 4096, 32, 32), ("15B", 5120, 48, 40), ("39B", 8192, 48, 64),
+                   ("76B", 10240, 60, 80)]:                    # the last one: Megatron-LM's, beyond Alpa's table
     CONFIGS["gpt_" + n] = G(h=h, layers=l, heads=a, seq=1024, vocab=51200, batch=1024, dtype="bf16", paper=True)
 for n, h, l, e in [("380M", 768, 8, 8), ("1.3B", 768, 16, 16), ("2.4B", 1024, 16, 16),
                    ("10B", 1536, 16, 32), ("27B", 2048, 16, 48), ("70B", 2048, 32, 64)]:
@@ -279,3 +309,13 @@ for n, d, ch, w in [("250M", 50, 160, 2), ("1B", 50, 320, 2), ("2B", 50, 448, 2)
     CONFIGS["wresnet_" + n] = R(depth=d, ch=ch, width=w, image=224, classes=1024, batch=1536, paper=True)
     CONFIGS["wresnet_" + n + "_mom"] = R(depth=d, ch=ch, width=w, image=224, classes=1024, batch=1536,
                                          opt="momentum", lr=0.1, paper=True)
+# One model of 1.3B at three lengths, as many tokens in each step: a family of shapes (alpa plan A B C).
+for s, b in [(512, 256), (1024, 128), (2048, 64)]:
+    CONFIGS[f"gpt_seq{s}"] = G(h=2048, layers=24, heads=32, seq=s, positions=2048, vocab=51200, batch=b, dtype="bf16",
+                               paper=True)
+# Parallel branches of equal size, 1.0B together.
+CONFIGS["towers"] = Cfg(model=towers, dtype="bf16", opt="adam", h=1792, layers=12, heads=28, seq=256, vocab=32000,
+                        dim=1024, classes=16, batch=1024, paper=True)
+# Two batch sizes of one small model: planned as a family and resumed from each other's checkpoints by the tests.
+for b in (8, 16):
+    CONFIGS[f"mlp_family_b{b}"] = L(din=8, h=16, dout=4, layers=3, batch=b)

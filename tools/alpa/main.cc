@@ -27,14 +27,18 @@ using alpa::driver::SolveCommand;
 
 const CLI::Range kDeviceCount(int64_t{1}, alpa::driver::kMostDevices);
 
-void AddModel(CLI::App* app, LoadOptions* load) {
-  app->add_option("MODEL", load->model, "training step: StableHLO text or bytecode, HLO text or proto, also .gz")
-      ->required();
+void AddLoad(CLI::App* app, LoadOptions* load) {
   app->add_option("--batch-args", load->batch_args, "which inputs are the batch, e.g. 3,4; all others are state")
       ->delimiter(',');
   app->add_option("--batch-dim", load->batch_dim, "dimension of the batch in the batch inputs (default: found out)");
   app->add_option("--unroll", load->max_unrolled_ops, "counted loops grow to at most this many operations")
       ->capture_default_str();
+}
+
+void AddModel(CLI::App* app, LoadOptions* load) {
+  app->add_option("MODEL", load->model, "training step: StableHLO text or bytecode, HLO text or proto, also .gz")
+      ->required();
+  AddLoad(app, load);
 }
 
 void AddGate(CLI::App* app, GateOptions* gate, std::string* stop_after) {
@@ -108,8 +112,18 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
       "  alpa plan step.mlirbc --cluster p3.16xlarge:2 --microbatches 64 --schedule 1f1b --stages 4\n"
       "  alpa plan step.mlirbc --mesh 2x4 -o plan.json\n"
       "  alpa plan step.mlirbc --cluster p3.16xlarge --mesh 2x4 --memory 12GiB\n"
-      "  alpa plan step.mlirbc --mesh 8 --pin 'params.*wte=[x,]'");
-  AddModel(command, &options->load);
+      "  alpa plan step.mlirbc --mesh 8 --pin 'params.*wte=[x,]'\n"
+      "  alpa plan seq512.mlirbc seq2048.mlirbc --frequency 5,1 --mesh 2x4 -o family.json   # one state for both");
+  command
+      ->add_option("MODEL", options->models,
+                   "training step, as for alpa run; several: the same model at other batch or sequence sizes")
+      ->required();
+  command
+      ->add_option("--frequency", options->frequency,
+                   "how often each of several models' steps occur, e.g. 5,3,1 (default: all alike)")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  AddLoad(command, &options->load);
   command->add_option("--cluster", options->cluster,
                       "name (see alpa clusters) or TOML file (default: local, this machine's virtual devices)");
   command->add_option("--mesh", options->mesh, "plan for one logical mesh, e.g. 2x4, without stages");
@@ -249,6 +263,7 @@ int main(int argc, char** argv) {
   if (!stop_after.empty())
     inspect.gate.stop_after = plan.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
+  if (!plan.models.empty()) plan.load.model = plan.models.front();
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));

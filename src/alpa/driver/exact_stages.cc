@@ -116,6 +116,7 @@ class Solver {
       bool known = false;
       for (const size_t g : by_key_[key]) {
         if (!SameOps(groups_[g].program->segment, program->segment)) continue;
+        if (!options_.state.empty() && options_.state[groups_[g].stages[0]] != options_.state[s]) continue;
         groups_[g].stages.push_back(s);
         known = true;
         break;
@@ -154,6 +155,7 @@ class Solver {
     intra::PlanStepOptions options;
     options.memory = memory;
     options.explain = 0;
+    if (!options_.state.empty()) options.inputs = options_.state[group.stages[0]];
     options.solve.threads = 1;
     options.solve.gap = options_.gap;
     options.solve.time_limit = options_.time_limit;

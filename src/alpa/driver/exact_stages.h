@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <vector>
 
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
@@ -21,7 +23,8 @@ struct ExactOptions {
   int threads = 0;
   double gap = 0.005;
   Seconds time_limit{1};
-  std::function<void(double)> progress;  // share done
+  std::vector<std::map<int32_t, sharding::Spec>> state;  // by stage: its inputs that lie so; empty: free
+  std::function<void(double)> progress;                  // share done
   std::function<bool()> cancelled;
 };
 

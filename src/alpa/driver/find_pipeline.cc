@@ -213,9 +213,14 @@ plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& c
   return plan;
 }
 
-Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
-                                   const FindPipelineOptions& options) {
-  ALPA_RETURN_IF_ERROR(CheckAllMicrobatches(loaded, options));
+namespace {
+
+bool HasBranches(const frontend::LayerChain& graph) {
+  return std::any_of(graph.items.begin(), graph.items.end(), [](const auto& item) { return !item.branches.empty(); });
+}
+
+Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster& cluster,
+                               const FindPipelineOptions& options) {
   const auto report = [&](std::string_view phase, double share, double best) {
     if (options.progress) options.progress(phase, share, best);
   };
@@ -295,6 +300,24 @@ Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Clus
     return out;
   }
   return *error;
+}
+
+}  // namespace
+
+Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
+                                   const FindPipelineOptions& options) {
+  ALPA_RETURN_IF_ERROR(CheckAllMicrobatches(loaded, options));
+  Result<FoundPipeline> found = FindWith(loaded, cluster, options);
+  const bool cancelled = options.cancelled && options.cancelled();
+  if (cancelled || (found.ok() && !HasBranches(found->layering.graph)) || !options.branches) return found;
+  // Stages of a branch are ranges of its own layers; one after the other, a stage can end one branch and begin the
+  // next.
+  FindPipelineOptions linear = options;
+  linear.branches = false;
+  Result<FoundPipeline> other = FindWith(loaded, cluster, linear);
+  if (!other.ok()) return found;
+  if (found.ok() && found->plan.prediction.step <= other->plan.prediction.step) return found;
+  return other;
 }
 
 }  // namespace alpa::driver

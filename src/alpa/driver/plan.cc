@@ -11,6 +11,7 @@
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
 #include "alpa/driver/microbatches.h"
+#include "alpa/driver/plan_family.h"
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/solve.h"
 #include "alpa/frontend/scale_batch.h"
@@ -160,6 +161,9 @@ Status Plan(const PlanOptions& options) {
   }
   if (!options.out.empty()) ALPA_RETURN_IF_ERROR(CheckWritable(options.out));
 
+  if (options.models.size() > 1) return PlanShapes(options, cluster, mesh, find);
+  if (!options.frequency.empty())
+    return Error{Code::kInvalidArgument, "--frequency needs several models: one number for each", ""};
   ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
   const Gate gate(options.gate);
   ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));

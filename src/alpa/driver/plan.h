@@ -16,6 +16,8 @@ namespace alpa::driver {
 
 struct PlanOptions {
   LoadOptions load;
+  std::vector<std::filesystem::path> models;  // several: one model at several shapes, see plan_family.h
+  std::vector<double> frequency;              // of each; empty: all alike
   GateOptions gate;
   std::string cluster;  // name or file; empty: local, with as many devices as the mesh
   std::string mesh;     // "2x4": one mesh, no pipeline; empty: stages on submeshes of the cluster

@@ -6,6 +6,7 @@
 #include "alpa/driver/microbatches.h"
 #include "alpa/plan/data_parallel.h"
 #include "alpa/plan/pipeline_plan.h"
+#include "alpa/plan/plan_family.h"
 
 namespace alpa::driver {
 namespace {
@@ -26,6 +27,13 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
     return Error{Code::kUnsupported,
                  options.plan + ": a plan of several stages or microbatches, which alpa run does not execute yet",
                  "alpa simulate shows what it would do; alpa plan MODEL --mesh 2x4 makes a plan of one mesh"};
+  }
+  if (plan::IsFamily(*text)) {
+    const auto family = plan::FamilyFromJson(*text);
+    if (!family.ok()) return InFile(options.plan, family.error());
+    auto member = plan::PlanFor(*family, ir::Fingerprint(module));
+    if (!member.ok()) return InFile(options.plan, member.error());
+    return member;
   }
   auto plan = plan::FromJson(*text);
   if (!plan.ok()) return InFile(options.plan, plan.error());

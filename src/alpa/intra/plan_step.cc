@@ -225,6 +225,12 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   problem_options.memory = options.memory;
   problem_options.split_all_products = options.split_all_products;
   ALPA_TRY(problem_options.pins, ResolvePins(options.pins, step.module, model.mesh));
+  for (const auto& [input, spec] : options.inputs) {
+    const ir::ValueId value = step.module.inputs[static_cast<size_t>(input)];
+    sharding::Spec padded = spec;
+    padded.dims.resize(static_cast<size_t>(step.module.shape(value).rank()));
+    problem_options.pins[value] = std::move(padded);
+  }
   std::vector<char> accumulates(step.work.size(), 0);
   for (size_t i = 0; i < accumulates.size(); ++i) accumulates[i] = step.work[i].accumulates && step.work[i].runs > 1;
   const std::vector<Lifetime> lifetimes =

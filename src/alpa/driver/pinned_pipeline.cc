@@ -1,0 +1,84 @@
+#include "alpa/driver/pinned_pipeline.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "alpa/driver/exact_stages.h"
+#include "alpa/driver/state_layout.h"
+
+namespace alpa::driver {
+namespace {
+
+constexpr size_t kExactTries = 4;  // so many numbers of microbatches are solved until one fits
+
+// `base` with `microbatches` of another shape at that shape's prices; infinity seconds when it does not fit.
+inter::FoundPlan Repriced(const inter::FoundPlan& base, int64_t microbatches, const inter::SearchProblem& problem) {
+  inter::FoundPlan plan = base;
+  plan.microbatches = microbatches;
+  plan.seconds = std::numeric_limits<double>::infinity();
+  for (inter::Stage& stage : plan.stages) {
+    const auto variants = problem.costs->Variants(stage.first, stage.last, stage.submesh, microbatches);
+    const auto same = std::find_if(variants.begin(), variants.end(),
+                                   [&](const inter::StageVariant& v) { return v.id == stage.variant.id; });
+    if (same == variants.end()) return plan;
+    stage.variant = *same;
+  }
+  int chunks = 0;
+  for (const inter::Stage& stage : plan.stages) chunks = std::max(chunks, stage.chunk + 1);
+  const auto ranks = static_cast<int64_t>(plan.stages.size()) / chunks;
+  if (plan.schedule == inter::Schedule::kInterleaved && microbatches % ranks != 0) return plan;
+  plan.seconds = inter::EvaluatePlan(problem, &plan);
+  return plan;
+}
+
+}  // namespace
+
+Result<plan::PipelinePlan> PlanPinned(const LoadedStep& loaded, const LoadedStep& base_loaded,
+                                      const FoundPipeline& base, const cluster::Cluster& cluster,
+                                      const FindPipelineOptions& options) {
+  frontend::LayerOptions layer_options;
+  layer_options.count = base.layering.count;
+  layer_options.branches = options.branches;
+  ALPA_TRY(const frontend::Layering layering, frontend::FindLayers(loaded.step.module, loaded.analysis, layer_options));
+  if (layering.count != base.layering.count ||
+      StateInputs(loaded, layering, base.plan) != StateInputs(base_loaded, base.layering, base.plan)) {
+    return Error{Code::kInvalidArgument, "the stages would not own the same state", ""};
+  }
+  StageCostOptions cost_options;
+  cost_options.per_microbatch = options.per_microbatch;
+  cost_options.recompute = options.recompute;
+  cost_options.local_gather = options.local_gather;
+  cost_options.threads = options.threads;
+  ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, layering, cluster, cost_options));
+  const inter::SearchProblem problem = MakeSearchProblem(loaded, cluster, layering, *costs, options);
+  std::vector<inter::FoundPlan> plans;
+  for (const int64_t microbatches : problem.microbatches) {
+    inter::FoundPlan plan = Repriced(base.ranked.front().found, microbatches, problem);
+    if (std::isfinite(plan.seconds)) plans.push_back(std::move(plan));
+  }
+  if (plans.empty()) return Error{Code::kInvalidArgument, "no number of microbatches fits these stages", ""};
+  std::stable_sort(plans.begin(), plans.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+
+  ExactOptions exact;
+  exact.memory = options.memory;
+  exact.unlimited_memory = options.unlimited_memory;
+  exact.threads = options.threads;
+  exact.gap = options.gap;
+  exact.time_limit = options.time_limit;
+  exact.state = StageStates(base_loaded, base.layering, base.plan);
+  std::optional<Error> error;
+  for (size_t p = 0; p < std::min(plans.size(), kExactTries); ++p) {
+    plan::PipelinePlan plan = DraftPlan(loaded, cluster, *costs, plans[p], options);
+    if (const Status solved = SolveStages(loaded, layering, cluster, plans[p], exact, &plan); !solved.ok()) {
+      if (!error) error = solved.error();
+      continue;
+    }
+    ALPA_TRY(const SimulatedPlan simulated, SimulatePlan(plan, cluster, {}));
+    plan.prediction.step = Seconds(simulated.timeline.makespan);
+    return plan;
+  }
+  return *error;
+}
+
+}  // namespace alpa::driver
