@@ -1,0 +1,88 @@
+// Plans of the inter-operator pass on real models: what stages are given fits the programs that they are for.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "alpa/driver/find_pipeline.h"
+#include "alpa/driver/load_step.h"
+#include "alpa/frontend/segment.h"
+#include "alpa/plan/pipeline_plan.h"
+#include "alpa/schedule/check.h"
+#include "alpa/xla/engine.h"
+
+namespace alpa {
+namespace {
+
+struct Case {
+  std::string model, cluster;
+  int stages = 0;
+  int64_t microbatches = 1;
+};
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.model << " on " << c.cluster << ", " << c.stages << " stages, " << c.microbatches << " microbatches";
+}
+
+driver::LoadedStep Load(const std::string& name) {
+  driver::LoadOptions load;
+  load.model = std::string(ALPA_SOURCE_DIR) + "/tests/models/" + name + ".mlirbc";
+  Result<driver::LoadedStep> loaded = driver::LoadStep(*xla::LoadEngine().value(), load, driver::Gate({}));
+  EXPECT_TRUE(loaded.ok()) << (loaded.ok() ? "" : loaded.error().message);
+  return *std::move(loaded);
+}
+
+class Pipeline : public testing::TestWithParam<Case> {};
+
+TEST_P(Pipeline, LayoutsOfStagesFitTheProgramsOfTheirLayers) {
+  const Case& c = GetParam();
+  const driver::LoadedStep loaded = Load(c.model);
+  const cluster::Cluster cluster = cluster::LoadCluster(c.cluster).value();
+  driver::FindPipelineOptions options;
+  options.stages = c.stages;
+  options.microbatches = {c.microbatches};
+  const Result<driver::FoundPipeline> found = driver::FindPipeline(loaded, cluster, options);
+  ASSERT_TRUE(found.ok()) << found.error().message;
+  const plan::PipelinePlan& plan = found->plan;
+  ASSERT_EQ(static_cast<int>(plan.stages.size()), c.stages);
+  for (size_t s = 0; s < plan.stages.size(); ++s) {
+    const plan::PipelineStage& stage = plan.stages[s];
+    const frontend::Segment segment = frontend::ExtractSegment(loaded.step.module, loaded.analysis, found->layering,
+                                                               stage.first_layer, stage.last_layer, stage.recompute);
+    const Status fits = plan::Verify(stage.layout, segment.module);
+    EXPECT_TRUE(fits.ok()) << "stage " << s << ": " << (fits.ok() ? "" : fits.error().message);
+    EXPECT_LE(stage.prediction.peak, cluster.device_types.at(stage.placement.device_type).memory);
+    // Solved as a whole, a stage costs no more than the sum of its layers (but for the gap the solver may leave).
+    const inter::Stage& priced = found->ranked.front().found.stages[s];
+    const auto m = static_cast<double>(c.microbatches);
+    const double exact =
+        m * (stage.prediction.forward + stage.prediction.backward).value + stage.prediction.per_step.value;
+    EXPECT_LE(exact, 1.05 * (m * priced.variant.time() + priced.variant.per_step)) << s;
+  }
+  EXPECT_TRUE(schedule::Check(found->simulated.program, found->simulated.pipeline).ok());
+  const Result<plan::PipelinePlan> back = plan::PipelineFromJson(plan::ToJson(plan));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_TRUE(*back == plan);
+  EXPECT_LE(found->gap, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, Pipeline,
+    testing::Values(Case{"gpt_tiny", "p3.16xlarge:2", 4, 4}, Case{"moe_tiny", "p3.16xlarge", 2, 4},
+                    Case{"gpt_tiny_tied_gather", "p3.16xlarge", 3, 4}, Case{"gpt_tiny_bf16", "dgx-a100", 4, 8},
+                    Case{"gpt_tiny_remat", "p3.16xlarge:1x6", 3, 2}, Case{"wresnet_tiny_gn", "p3.16xlarge", 3, 4},
+                    Case{"gpt_scan", "p3.16xlarge", 2, 3}, Case{"two_tower_sum", "p3.16xlarge", 3, 2},
+                    Case{"clip_norm", "p3.16xlarge", 2, 3}, Case{"unet", "p3.16xlarge", 2, 2}));
+
+TEST(FindPipeline, SearchesAgreeWhateverTheNumberOfThreads) {
+  const driver::LoadedStep loaded = Load("gpt_tiny");
+  const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge").value();
+  driver::FindPipelineOptions options;
+  options.threads = 1;
+  const Result<driver::FoundPipeline> one = driver::FindPipeline(loaded, cluster, options);
+  options.threads = 4;
+  const Result<driver::FoundPipeline> four = driver::FindPipeline(loaded, cluster, options);
+  ASSERT_TRUE(one.ok() && four.ok());
+  EXPECT_TRUE(one->plan == four->plan);
+}
+
+}  // namespace
+}  // namespace alpa
