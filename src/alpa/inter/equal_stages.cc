@@ -80,6 +80,7 @@ std::vector<std::pair<int, int>> EqualRanges(int layers, int stages) {
 
 std::vector<FoundPlan> EqualStages(const SearchProblem& problem, Schedule schedule, size_t most) {
   std::vector<FoundPlan> plans;
+  if (schedule == Schedule::kInterleaved) return plans;
   const std::vector<Host> hosts = ListHosts(problem.hosts);
   const Host& first = hosts.front();
   if (!std::all_of(hosts.begin(), hosts.end(), [&](const Host& host) { return host == first; })) return plans;
@@ -90,7 +91,8 @@ std::vector<FoundPlan> EqualStages(const SearchProblem& problem, Schedule schedu
   const int devices = static_cast<int>(hosts.size()) * first.devices;
   for (int stages = 1; stages <= std::min(devices, problem.layers); ++stages) {
     const int size = devices / stages;
-    if (devices % stages != 0 || (stages > 1 && schedule == Schedule::kInterleaved)) continue;
+    if (devices % stages != 0) continue;
+    if (stages == 1 && schedule != problem.schedules.front()) continue;  // one stage is the same by any schedule
     Submesh submesh{1, size, first.type};
     if (size > first.devices) submesh = {size / first.devices, first.devices, first.type};
     if (submesh.size() != size || first.devices % submesh.devices != 0) continue;

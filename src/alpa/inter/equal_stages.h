@@ -22,7 +22,8 @@ std::optional<FoundPlan> PlanOfStages(const SearchProblem& problem, int64_t micr
 std::vector<std::pair<int, int>> EqualRanges(int layers, int stages);
 
 // The space of Megatron-LM and DeepSpeed: equal stages on equal submeshes that make up all devices, for every number of
-// stages and of microbatches, by `schedule`. The best `most` by closed form. Empty where hosts are not equal.
+// stages and of microbatches, by `schedule` (none are interleaved). The best `most` by closed form. Empty where hosts
+// are not equal.
 std::vector<FoundPlan> EqualStages(const SearchProblem& problem, Schedule schedule, size_t most);
 
 }  // namespace alpa::inter
