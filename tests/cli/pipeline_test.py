@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ALPA = os.path.abspath(sys.argv[1])
@@ -164,6 +166,21 @@ class Pipeline(unittest.TestCase):
         self.refused(model("gpt_tiny"), "--cluster", "p3.16xlarge", "--memory", "64 KiB", "-q", "-o", self.out,
                      says=("no plan fits", "per device", "nearest plan"))
         self.assertFalse(os.path.exists(self.out))
+
+    def test_ctrl_c_gives_the_best_plan_so_far_or_says_that_there_is_none(self):
+        for wait in (1, 2, 4):
+            process = subprocess.Popen([ALPA, "plan", model("gpt_small"), "--cluster", "p3.16xlarge:4", "-o", self.out],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            if process.returncode == 0:
+                self.assertIn("step time, predicted", out)
+                self.assertTrue(os.path.exists(self.out))
+            elif process.returncode == 2:
+                self.assertIn("stopped before there was any plan", err)
+            else:
+                self.assertEqual(process.returncode, -signal.SIGINT, "while the model is read")
 
     def test_bad_options(self):
         m = model("gpt_tiny")

@@ -259,6 +259,9 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   out.times.search = watch.Lap();
   out.complete = result.complete;
   out.states = result.states;
+  if (result.plans.empty() && options.cancelled && options.cancelled())
+    return Error{Code::kInvalidArgument, "stopped before there was any plan",
+                 "let it run until progress shows the best so far"};
   if (result.plans.empty()) return NothingFits(cluster, problem, search, result);
 
   for (inter::FoundPlan& found : candidates) {
