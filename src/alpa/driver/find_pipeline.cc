@@ -11,6 +11,7 @@
 
 #include "alpa/driver/exact_stages.h"
 #include "alpa/driver/microbatches.h"
+#include "alpa/frontend/unstack.h"
 #include "alpa/inter/equal_stages.h"
 
 namespace alpa::driver {
@@ -307,9 +308,40 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
 
 }  // namespace
 
+Result<std::optional<LoadedStep>> TakeApart(const LoadedStep& loaded) {
+  ALPA_TRY(frontend::Unstacked unstacked, frontend::UnstackParameters(loaded.step.module, loaded.analysis.signature));
+  if (unstacked.stacks == 0) return std::optional<LoadedStep>();
+  LoadedStep apart;
+  apart.sidecar = loaded.sidecar;
+  apart.step.module = std::move(unstacked.module);
+  frontend::AnalyzeOptions options;
+  options.roles.batch_args.emplace();
+  for (size_t i = 0; i < unstacked.signature.inputs.size(); ++i) {
+    if (unstacked.signature.inputs[i].role == ir::InputRole::kBatch)
+      options.roles.batch_args->push_back(static_cast<int>(i));
+  }
+  ALPA_TRY(apart.analysis, frontend::AnalyzeStep(apart.step.module, options));
+  // Taken apart or not, it is the same step; what the analysis cannot follow there is left as it was.
+  if (apart.analysis.microbatching.max_microbatches != loaded.analysis.microbatching.max_microbatches ||
+      apart.analysis.batch.batch_size != loaded.analysis.batch.batch_size)
+    return std::optional<LoadedStep>();
+  return std::optional<LoadedStep>(std::move(apart));
+}
+
 Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                    const FindPipelineOptions& options) {
   ALPA_RETURN_IF_ERROR(CheckAllMicrobatches(loaded, options));
+  if (options.unstack) {
+    ALPA_TRY(const std::optional<LoadedStep> apart, TakeApart(loaded));
+    FindPipelineOptions rest = options;
+    rest.unstack = false;
+    if (apart) {
+      ALPA_TRY(FoundPipeline found, FindPipeline(*apart, cluster, rest));
+      found.plan.model_fingerprint = ir::Fingerprint(loaded.step.module);
+      found.plan.unstacked = true;
+      return found;
+    }
+  }
   Result<FoundPipeline> found = FindWith(loaded, cluster, options);
   const bool cancelled = options.cancelled && options.cancelled();
   if (cancelled || (found.ok() && !HasBranches(found->layering.graph)) || !options.branches) return found;

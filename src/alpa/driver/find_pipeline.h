@@ -34,6 +34,7 @@ struct FindPipelineOptions {
   bool recompute = true;                   // as in StageCostOptions
   bool local_gather = true;
   bool branches = true;  // stages of parallel branches side by side
+  bool unstack = true;   // take parameters of a scan over layers apart, so that each stage holds its own
   bool exact = true;     // solve the stages of the best plan exactly; else their layouts are left open
   int threads = 0;
   double gap = 0.005;     // of exact solves
@@ -62,11 +63,15 @@ struct FoundPipeline {
   Seconds interleaved_bound;       // the bound with interleaved plans
   bool complete = true;            // false: the search was stopped early
   int64_t states = 0;              // of the search
-  frontend::Layering layering;
+  frontend::Layering layering;     // of the step that TakeApart gives, if plan.unstacked
   int layer_classes = 0;
   Bytes memory;  // limit of the fullest device type
   PhaseTimes times;
 };
+
+// The step with the stacked parameters of scans over layers taken apart (frontend::UnstackParameters), analysed anew;
+// nothing when it has none.
+Result<std::optional<LoadedStep>> TakeApart(const LoadedStep& loaded);
 
 // kInvalidArgument: microbatches that the step cannot be cut into; nothing fits (says what is missing where, and what
 // would fit).

@@ -87,7 +87,9 @@ class Finder {
 
   Result<ShapePlan> Own(size_t shape) {
     if (mesh_) return OnMesh(shape, {});
-    ALPA_TRY(FoundPipeline found, FindWithProgress(loaded_[shape], cluster_, find_, options_.quiet));
+    FindPipelineOptions find = find_;
+    find.unstack = false;  // state is compared between shapes as the exports have it
+    ALPA_TRY(FoundPipeline found, FindWithProgress(loaded_[shape], cluster_, find, options_.quiet));
     StateLayout layout = LayoutOf(loaded_[shape], found.layering, cluster_, found.plan);
     ShapePlan out{found.plan, found.plan.prediction.step, std::move(layout)};
     found_.push_back(std::move(found));

@@ -184,6 +184,7 @@ std::string ToJson(const PipelinePlan& plan) {
   j["cluster"] = plan.cluster;
   j["microbatches"] = plan.microbatches;
   j["per_microbatch"] = plan.per_microbatch;
+  j["unstacked"] = plan.unstacked;
   j["schedule"] = plan.schedule;
   j["layers"] = plan.layers;
   j["prediction"] = {{"step_seconds", plan.prediction.step.value},
@@ -224,6 +225,7 @@ Result<PipelinePlan> PipelineFromJson(std::string_view text) {
   reader.Get("cluster", &plan.cluster);
   reader.Get("microbatches", &plan.microbatches);
   reader.Get("per_microbatch", &plan.per_microbatch);
+  reader.Get("unstacked", &plan.unstacked);
   reader.Get("schedule", &plan.schedule);
   reader.Get("layers", &plan.layers);
   if (reader.ok() && (digits.size() != 16 || digits.find_first_not_of("0123456789abcdef") != std::string::npos))
