@@ -53,6 +53,8 @@ std::vector<Golden> Models() {
       {"gpt_tiny_sgd", {2, 8}},
       {"gpt_tiny_tied_gather", {4}, Allowance::kRounding},
       {"mlp_b24", {1, 2, 3, 4, 6, 8}},
+      {"mlp_family_b8", {1, 4}},
+      {"mlp_family_b16", {1, 4}},
       {"mlp_tiny", {1, 2, 4, 8}},
       {"mlp_tiny_sgd", {1, 2, 4, 8}},
       {"moe_mini", {2}, Allowance::kRounding},
@@ -105,7 +107,8 @@ std::vector<Run> MicrobatchRuns() {
         "topk_sort",      "two_tower_sum", "unet"}) {
     add(model, 4);
   }
-  for (const char* const model : {"batch_result", "dropout", "gqa_rope", "mlp_tiny"}) add(model, 2);
+  for (const char* const model : {"batch_result", "dropout", "gqa_rope", "mlp_family_b8", "mlp_family_b16", "mlp_tiny"})
+    add(model, 2);
   add("batch_dim1", 12);
   add("gpt_tiny_bf16", 4);
   add("gpt_tiny_sgd", 16);
