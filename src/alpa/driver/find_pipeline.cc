@@ -117,6 +117,7 @@ std::vector<plan::PipelineStepEdge> StepEdges(const StageCosts& costs, const int
     if (from != to) bytes[{from, to, edge.round}] += edge.bytes.value;
   }
   std::vector<plan::PipelineStepEdge> edges;
+  edges.reserve(bytes.size());
   for (const auto& [key, total] : bytes)
     edges.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), Bytes(total)});
   return edges;

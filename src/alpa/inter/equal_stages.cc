@@ -74,6 +74,7 @@ std::optional<FoundPlan> PlanOfStages(const SearchProblem& problem, int64_t micr
 
 std::vector<std::pair<int, int>> EqualRanges(int layers, int stages) {
   std::vector<std::pair<int, int>> ranges;
+  ranges.reserve(static_cast<size_t>(stages));
   for (int s = 0; s < stages; ++s) ranges.emplace_back(layers * s / stages, layers * (s + 1) / stages - 1);
   return ranges;
 }
