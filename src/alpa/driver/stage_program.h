@@ -28,8 +28,8 @@ struct StageProgram {
 // `per_microbatch` of the batch as far as shapes allow it.
 std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microbatch);
 
-// Prepares `out`, whose segment is set, for microbatches of batch / microbatches examples (and batch /
-// small_microbatches for the small version; both must be legal). Costs are weighed for `microbatches` of them.
+// Prepares `out`, whose segment is set, for microbatches of batch / microbatches examples, and of batch /
+// small_microbatches for the small version; both must be legal. Costs are weighed for `microbatches` of them.
 Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out);
 
 }  // namespace alpa::driver
