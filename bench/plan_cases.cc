@@ -354,10 +354,7 @@ int Main(int argc, char** argv) {
     layers.count = c.options.layers;
     layers.branches = branches;
     c.layering = Get(frontend::FindLayers(c.loaded.step.module, c.loaded.analysis, layers));
-    driver::StageCostOptions costs;
-    costs.per_microbatch = c.options.per_microbatch;
-    costs.local_gather = gather;
-    c.costs = Get(driver::StageCosts::Make(c.loaded, c.layering, c.cluster, costs));
+    c.costs = Get(driver::StageCosts::Make(c.loaded, c.layering, c.cluster, driver::PricesOf(c.options)));
   };
   bool branches = true, gather = true;
   prepare(branches, gather);

@@ -9,7 +9,6 @@
 #include <map>
 #include <tuple>
 
-#include "alpa/driver/exact_stages.h"
 #include "alpa/driver/microbatches.h"
 #include "alpa/frontend/unstack.h"
 #include "alpa/inter/equal_stages.h"
@@ -71,7 +70,7 @@ std::string Describe(const cluster::Cluster& cluster, const inter::Submesh& subm
                             : fmt::format("{} hosts of {} x {}", submesh.hosts, submesh.devices, type);
 }
 
-std::string Bytes2(double bytes) { return ToString(Bytes(static_cast<int64_t>(bytes))); }
+std::string BytesText(double bytes) { return ToString(Bytes(static_cast<int64_t>(bytes))); }
 
 // What is missing, and what plan there would be with more memory.
 Error NothingFits(const cluster::Cluster& cluster, inter::SearchProblem problem, const inter::SearchOptions& search,
@@ -83,7 +82,7 @@ Error NothingFits(const cluster::Cluster& cluster, inter::SearchProblem problem,
   const inter::Shortage& s = *result.shortage;
   std::string message = fmt::format(
       "no plan fits: layers {} to {} on {} with {} microbatches need {} per device, {} more than there is", s.first,
-      s.last, Describe(cluster, s.submesh), s.microbatches, Bytes2(s.needed), Bytes2(s.needed - s.available));
+      s.last, Describe(cluster, s.submesh), s.microbatches, BytesText(s.needed), BytesText(s.needed - s.available));
   const double factor = s.available > 0 ? s.needed / s.available : kInfinity;
   std::string hint = "give more devices or memory, or a smaller batch";
   // The stage named is the first to fail; others may need still more.
@@ -95,7 +94,7 @@ Error NothingFits(const cluster::Cluster& cluster, inter::SearchProblem problem,
     if (nearest.plans.empty()) continue;
     const inter::FoundPlan& plan = nearest.plans.front();
     hint = fmt::format("nearest plan: with {} per device, {} stages, {} microbatches, {}, {} a step",
-                       Bytes2(problem.memory[static_cast<size_t>(s.submesh.type)]), plan.stages.size(),
+                       BytesText(problem.memory[static_cast<size_t>(s.submesh.type)]), plan.stages.size(),
                        plan.microbatches, inter::Name(plan.schedule), ToString(Seconds(plan.seconds)));
     break;
   }
@@ -124,6 +123,25 @@ std::vector<plan::PipelineStepEdge> StepEdges(const StageCosts& costs, const int
 }
 
 }  // namespace
+
+StageCostOptions PricesOf(const FindPipelineOptions& options) {
+  StageCostOptions prices;
+  prices.per_microbatch = options.per_microbatch;
+  prices.recompute = options.recompute;
+  prices.local_gather = options.local_gather;
+  prices.threads = options.threads;
+  return prices;
+}
+
+ExactOptions ExactOf(const FindPipelineOptions& options) {
+  ExactOptions exact;
+  exact.memory = options.memory;
+  exact.unlimited_memory = options.unlimited_memory;
+  exact.threads = options.threads;
+  exact.gap = options.gap;
+  exact.time_limit = options.time_limit;
+  return exact;
+}
 
 inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                        const frontend::Layering& layering, const StageCosts& costs,
@@ -235,15 +253,10 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   ALPA_TRY(out.layering, frontend::FindLayers(loaded.step.module, loaded.analysis, layer_options));
   out.times.layers = watch.Lap();
 
-  StageCostOptions cost_options;
-  cost_options.per_microbatch = options.per_microbatch;
-  cost_options.recompute = options.recompute;
-  cost_options.local_gather = options.local_gather;
-  cost_options.threads = options.threads;
+  StageCostOptions cost_options = PricesOf(options);
   cost_options.cancelled = options.cancelled;
   cost_options.progress = [&](double share) { report("prices", share, kInfinity); };
   ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, out.layering, cluster, cost_options));
-  out.layer_classes = costs->classes();
   out.times.prices = watch.Lap();
 
   const inter::SearchProblem problem = MakeSearchProblem(loaded, cluster, out.layering, *costs, options);
@@ -260,7 +273,6 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   std::vector<inter::FoundPlan> candidates = Candidates(problem, search, &result);
   out.times.search = watch.Lap();
   out.complete = result.complete;
-  out.states = result.states;
   if (result.plans.empty() && options.cancelled && options.cancelled())
     return Error{Code::kInvalidArgument, "stopped before there was any plan",
                  "let it run until progress shows the best so far"};
@@ -275,12 +287,7 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
                    [](const RankedPlan& a, const RankedPlan& b) { return a.simulated < b.simulated; });
   out.times.simulate = watch.Lap();
 
-  ExactOptions exact;
-  exact.memory = options.memory;
-  exact.unlimited_memory = options.unlimited_memory;
-  exact.threads = options.threads;
-  exact.gap = options.gap;
-  exact.time_limit = options.time_limit;
+  ExactOptions exact = ExactOf(options);
   const double best = out.ranked.front().simulated.value;
   exact.progress = [&](double share) { report("stages", share, best); };
   std::optional<Error> error;
@@ -288,12 +295,10 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   for (size_t r = 0; r < out.ranked.size(); ++r) {
     const inter::FoundPlan& found = out.ranked[r].found;
     out.plan = DraftPlan(loaded, cluster, *costs, found, options);
-    if (options.exact) {
-      const Status solved = SolveStages(loaded, out.layering, cluster, found, exact, &out.plan);
-      if (!solved.ok()) {
-        if (!error) error = solved.error();
-        continue;
-      }
+    const Status solved = SolveStages(loaded, out.layering, cluster, found, exact, &out.plan);
+    if (!solved.ok()) {
+      if (!error) error = solved.error();
+      continue;
     }
     ALPA_TRY(out.simulated, SimulatePlan(out.plan, cluster, {}));
     out.plan.prediction.step = Seconds(out.simulated.timeline.makespan);

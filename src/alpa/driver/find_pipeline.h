@@ -11,6 +11,7 @@
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
 #include "alpa/cluster/cluster.h"
+#include "alpa/driver/exact_stages.h"
 #include "alpa/driver/load_step.h"
 #include "alpa/driver/simulate_plan.h"
 #include "alpa/driver/stage_costs.h"
@@ -35,7 +36,6 @@ struct FindPipelineOptions {
   bool local_gather = true;
   bool branches = true;  // stages of parallel branches side by side
   bool unstack = true;   // take parameters of a scan over layers apart, so that each stage holds its own
-  bool exact = true;     // solve the stages of the best plan exactly; else their layouts are left open
   int threads = 0;
   double gap = 0.005;     // of exact solves
   Seconds time_limit{1};  // for each of them
@@ -52,7 +52,6 @@ struct RankedPlan {
 
 struct PhaseTimes {
   Seconds layers, prices, search, simulate, exact;
-  Seconds total() const { return layers + prices + search + simulate + exact; }
 };
 
 struct FoundPipeline {
@@ -62,10 +61,8 @@ struct FoundPipeline {
   double gap = 0;                  // of the plan's closed form to the bound of the search
   Seconds interleaved_bound;       // the bound with interleaved plans
   bool complete = true;            // false: the search was stopped early
-  int64_t states = 0;              // of the search
   frontend::Layering layering;     // of the step that TakeApart gives, if plan.unstacked
-  int layer_classes = 0;
-  Bytes memory;  // limit of the fullest device type
+  Bytes memory;                    // limit of the fullest device type
   PhaseTimes times;
 };
 
@@ -77,6 +74,10 @@ Result<std::optional<LoadedStep>> TakeApart(const LoadedStep& loaded);
 // would fit).
 Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                    const FindPipelineOptions& options);
+
+// The parts of the options that prices and exact stages have.
+StageCostOptions PricesOf(const FindPipelineOptions& options);
+ExactOptions ExactOf(const FindPipelineOptions& options);
 
 // The search problem behind it; `costs` must outlive the result.
 inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::Cluster& cluster,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "alpa/frontend/flops.h"
 #include "alpa/frontend/scale_batch.h"
 
 namespace alpa::driver {
@@ -54,6 +55,19 @@ std::vector<int> BatchDimsOfValues(const LoadedStep& loaded) {
   for (const frontend::BatchInfo& info : loaded.analysis.batch.values)
     out.push_back(info.kind == frontend::BatchKind::kBatched ? info.dim : -1);
   return out;
+}
+
+std::vector<intra::OpWork> WorkOfOps(const ir::Module& sized, const std::vector<frontend::OpPhase>& phases,
+                                     int64_t microbatches, const std::function<bool(ir::OpId)>& accumulates) {
+  const std::vector<frontend::FlopCount> flops = frontend::CountFlops(sized);
+  std::vector<intra::OpWork> work;
+  work.reserve(sized.ops.size());
+  for (size_t i = 0; i < sized.ops.size(); ++i) {
+    const int64_t runs = phases[i] == frontend::OpPhase::kUpdate ? 1 : microbatches;
+    work.push_back({flops[i].dot_conv, flops[i].other, runs,
+                    !sized.ops[i].results.empty() && accumulates(static_cast<ir::OpId>(i))});
+  }
+  return work;
 }
 
 Result<xla::MicrobatchSplit> MakeMicrobatchSplit(const LoadedStep& loaded, int64_t microbatches, bool per_microbatch) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "alpa/base/result.h"
 #include "alpa/driver/load_step.h"
+#include "alpa/intra/candidates.h"
 #include "alpa/xla/engine.h"
 
 namespace alpa::driver {
@@ -16,6 +18,11 @@ Status CheckMicrobatches(const LoadedStep& loaded, int64_t microbatches, bool pe
 
 // The batch dimension of each value of the step, by ValueId; -1 where it is not cut along the batch.
 std::vector<int> BatchDimsOfValues(const LoadedStep& loaded);
+
+// What each op of `sized` does and how often, for planners: `sized` has the batch dimensions of one of `microbatches`
+// microbatches; `phases` and `accumulates` (its result 0 is a sum over the batch that is made there) are by OpId.
+std::vector<intra::OpWork> WorkOfOps(const ir::Module& sized, const std::vector<frontend::OpPhase>& phases,
+                                     int64_t microbatches, const std::function<bool(ir::OpId)>& accumulates);
 
 // What the engine needs to run the step in that many pieces. kInvalidArgument as above; also with `per_microbatch`
 // where examples are mixed by more than statistics, or the batch is not divisible.

@@ -45,12 +45,7 @@ Result<plan::PipelinePlan> PlanPinned(const LoadedStep& loaded, const LoadedStep
       StateInputs(loaded, layering, base.plan) != StateInputs(base_loaded, base.layering, base.plan)) {
     return Error{Code::kInvalidArgument, "the stages would not own the same state", ""};
   }
-  StageCostOptions cost_options;
-  cost_options.per_microbatch = options.per_microbatch;
-  cost_options.recompute = options.recompute;
-  cost_options.local_gather = options.local_gather;
-  cost_options.threads = options.threads;
-  ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, layering, cluster, cost_options));
+  ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, layering, cluster, PricesOf(options)));
   const inter::SearchProblem problem = MakeSearchProblem(loaded, cluster, layering, *costs, options);
   std::vector<inter::FoundPlan> plans;
   for (const int64_t microbatches : problem.microbatches) {
@@ -60,12 +55,7 @@ Result<plan::PipelinePlan> PlanPinned(const LoadedStep& loaded, const LoadedStep
   if (plans.empty()) return Error{Code::kInvalidArgument, "no number of microbatches fits these stages", ""};
   std::stable_sort(plans.begin(), plans.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
 
-  ExactOptions exact;
-  exact.memory = options.memory;
-  exact.unlimited_memory = options.unlimited_memory;
-  exact.threads = options.threads;
-  exact.gap = options.gap;
-  exact.time_limit = options.time_limit;
+  ExactOptions exact = ExactOf(options);
   exact.state = StageStates(base_loaded, base.layering, base.plan);
   std::optional<Error> error;
   for (size_t p = 0; p < std::min(plans.size(), kExactTries); ++p) {

@@ -7,32 +7,17 @@
 
 #include "alpa/base/file.h"
 #include "alpa/cluster/cluster.h"
-#include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
 #include "alpa/driver/microbatches.h"
 #include "alpa/driver/plan_family.h"
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/solve.h"
+#include "alpa/driver/solve_on_mesh.h"
 #include "alpa/frontend/scale_batch.h"
 #include "alpa/report/plan_table.h"
 
 namespace alpa::driver {
-namespace {
-
-Result<std::optional<Bytes>> MemoryLimit(const PlanOptions& options, const cost::Model& model) {
-  if (options.memory == "none") return std::optional<Bytes>();
-  if (options.memory.empty()) return std::optional<Bytes>(model.device.memory);
-  const Result<double> limit = cluster::ParseQuantity(options.memory, cluster::Dimension::kBytes);
-  if (!limit.ok()) {
-    return Error{Code::kInvalidArgument, "--memory: " + limit.error().message, "e.g. --memory 16GiB, or none"};
-  }
-  if (*limit <= 0) return Error{Code::kInvalidArgument, "--memory must be above 0", "e.g. --memory 16GiB, or none"};
-  return std::optional<Bytes>(Bytes(static_cast<int64_t>(*limit)));
-}
-
-}  // namespace
-
 Result<cluster::Mesh> ParseMesh(const std::string& text) {
   const auto bad = [&] {
     return Error{Code::kInvalidArgument, fmt::format("mesh '{}': not of the form 2x4 or 8", text), ""};
@@ -60,52 +45,30 @@ Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbat
   PlannerInput input;
   ALPA_RETURN_IF_ERROR(CheckMicrobatches(loaded, microbatches, per_microbatch));
   ALPA_TRY(input.module, frontend::ScaleBatch(loaded.step.module, analysis.batch, microbatches));
-  const std::vector<frontend::FlopCount> flops = frontend::CountFlops(input.module);
-  for (size_t i = 0; i < input.module.ops.size(); ++i) {
-    const ir::Op& op = input.module.ops[i];
-    const bool update = analysis.phases[i] == frontend::OpPhase::kUpdate;
-    intra::OpWork work{flops[i].dot_conv, flops[i].other, update ? 1 : microbatches, false};
-    if (!op.results.empty()) {
-      const frontend::BatchInfo& info = analysis.batch.value(op.results[0]);
-      work.accumulates = info.kind == frontend::BatchKind::kPartial && info.origin == static_cast<ir::OpId>(i);
-    }
-    input.work.push_back(work);
-    input.update_ops.push_back(update ? 1 : 0);
-  }
+  input.work = WorkOfOps(input.module, analysis.phases, microbatches, [&](ir::OpId op) {
+    const frontend::BatchInfo& info = analysis.batch.value(input.module.op(op).results[0]);
+    return info.kind == frontend::BatchKind::kPartial && info.origin == op;
+  });
+  for (const frontend::OpPhase phase : analysis.phases)
+    input.update_ops.push_back(phase == frontend::OpPhase::kUpdate ? 1 : 0);
   input.batch_dims = BatchDimsOfValues(loaded);
   return input;
 }
 
 namespace {
 
-Status PlanOnMesh(const PlanOptions& options, const LoadedStep& loaded, const cluster::Cluster& cluster,
-                  const cluster::Mesh& mesh, const Gate& gate) {
-  const std::optional<intra::Method> method = intra::MethodFromName(options.method);
-  ALPA_CHECK(method.has_value());
+Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, const LoadedStep& loaded,
+                  const cluster::Cluster& cluster, const cluster::Mesh& mesh, const Gate& gate) {
   ALPA_TRY(const cost::Model model, cost::MakeModel(cluster, mesh));
-  intra::PlanStepOptions plan_options;
-  plan_options.method = *method;
-  ALPA_TRY(plan_options.memory, MemoryLimit(options, model));
-  for (const std::string& text : options.pins) {
-    ALPA_TRY(intra::Pin pin, intra::ParsePin(text));
-    plan_options.pins.push_back(std::move(pin));
-  }
-  plan_options.solve.time_limit = Seconds(options.time_limit > 0 ? options.time_limit : 10);
-  plan_options.solve.threads = options.threads;
-  plan_options.solve.gap = options.gap;
-  ALPA_TRY(const FindPipelineOptions counts, ReadPipelineOptions(options));
-  const int64_t microbatches = counts.microbatches.empty() ? 1 : counts.microbatches[0];
   const ir::Module& module = loaded.step.module;
-  ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, microbatches, options.per_microbatch));
-  const intra::StepToPlan step{input.module,     loaded.analysis.signature, input.work, ir::Fingerprint(module),
-                               input.batch_dims, input.update_ops};
   const CatchInterrupt interrupt;
-  plan_options.solve.cancelled = [&] { return interrupt.caught(); };
+  intra::PlanStepOptions how;
+  how.solve.cancelled = [&] { return interrupt.caught(); };
   SolveProgress progress(report::StderrScreen());
-  if (!options.quiet) plan_options.solve.progress = [&](const solver::Progress& now) { progress.Update(now); };
+  if (!options.quiet) how.solve.progress = [&](const solver::Progress& now) { progress.Update(now); };
   ALPA_TRY(intra::PlannedStep planned,
            gate.Run<intra::PlannedStep>(
-               Phase::kPlan, [&] { return intra::PlanStep(step, model, plan_options); },
+               Phase::kPlan, [&] { return SolveOnMesh(loaded, model, options, find, how); },
                [&](const intra::PlannedStep& p) { return plan::Verify(p.plan, module); }, "json",
                [](const intra::PlannedStep& p) { return Result<std::string>(plan::ToJson(p.plan)); }));
   planned.plan.prediction->cluster = cluster.name;
@@ -168,7 +131,7 @@ Status Plan(const PlanOptions& options) {
   const Gate gate(options.gate);
   ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return Ok();
-  if (mesh) return PlanOnMesh(options, loaded, cluster, *mesh, gate);
+  if (mesh) return PlanOnMesh(options, find, loaded, cluster, *mesh, gate);
   ALPA_TRY(FoundPipeline found,
            gate.Run<FoundPipeline>(
                Phase::kPlan, [&] { return FindWithProgress(loaded, cluster, find, options.quiet); },
@@ -179,7 +142,7 @@ Status Plan(const PlanOptions& options) {
   const plan::PipelineStage& first = found.plan.stages.front();
   if (found.plan.stages.size() == 1 && found.plan.microbatches == 1 && first.placement.first_host == 0 &&
       first.placement.first_device == 0)
-    return PlanOnMesh(options, loaded, cluster, first.layout.mesh, gate);
+    return PlanOnMesh(options, find, loaded, cluster, first.layout.mesh, gate);
   return ShowPipeline(loaded, cluster, found, options);
 }
 

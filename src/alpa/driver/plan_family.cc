@@ -9,6 +9,7 @@
 #include "alpa/cost/model.h"
 #include "alpa/driver/pinned_pipeline.h"
 #include "alpa/driver/plan_pipeline.h"
+#include "alpa/driver/solve_on_mesh.h"
 #include "alpa/driver/state_layout.h"
 
 namespace alpa::driver {
@@ -60,24 +61,10 @@ class Finder {
   Result<ShapePlan> OnMesh(size_t shape, const std::map<int32_t, sharding::Spec>& state) const {
     const LoadedStep& loaded = loaded_[shape];
     ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, *mesh_));
-    const int64_t microbatches = find_.microbatches.empty() ? 1 : find_.microbatches[0];
-    ALPA_TRY(const PlannerInput input, MakePlannerInput(loaded, microbatches, options_.per_microbatch));
-    const intra::StepToPlan step{input.module,     loaded.analysis.signature,
-                                 input.work,       ir::Fingerprint(loaded.step.module),
-                                 input.batch_dims, input.update_ops};
-    intra::PlanStepOptions plan;
-    plan.method = *intra::MethodFromName(options_.method);
-    if (!find_.unlimited_memory) plan.memory = find_.memory ? *find_.memory : model.device.memory;
-    for (const std::string& text : options_.pins) {
-      ALPA_TRY(intra::Pin pin, intra::ParsePin(text));
-      plan.pins.push_back(std::move(pin));
-    }
-    plan.inputs = state;
-    plan.explain = 0;
-    plan.solve.time_limit = Seconds(options_.time_limit);
-    plan.solve.threads = options_.threads;
-    plan.solve.gap = options_.gap;
-    ALPA_TRY(intra::PlannedStep planned, intra::PlanStep(step, model, plan));
+    intra::PlanStepOptions how;
+    how.inputs = state;
+    how.explain = 0;
+    ALPA_TRY(intra::PlannedStep planned, SolveOnMesh(loaded, model, options_, find_, how));
     planned.plan.prediction->cluster = cluster_.name;
     ALPA_RETURN_IF_ERROR(plan::Verify(planned.plan, loaded.step.module));
     const Seconds seconds = planned.plan.prediction->compute + planned.plan.prediction->communication;

@@ -254,7 +254,6 @@ Status StageCosts::PriceAll() {
 Status StageCosts::PriceOn(size_t submesh, int layer_class) {
   ALPA_TRY(const cost::Model model,
            cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
-  const std::vector<int64_t> legal = LegalMicrobatches(loaded_, options_.per_microbatch);
   const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
   StageProgram program;
   program.segment = programs_[static_cast<size_t>(layer_class)];
@@ -262,9 +261,9 @@ Status StageCosts::PriceOn(size_t submesh, int layer_class) {
   for (cost::AxisMask mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
     int64_t parts = 1;
     for (size_t a = 0; a < model.mesh.shape.size(); ++a) parts *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
-    const std::optional<int64_t> small = MicrobatchesFor(legal, batch, parts, 1);
+    const std::optional<int64_t> small = MicrobatchesFor(legal_, batch, parts, 1);
     if (!small) continue;
-    const int64_t large = MicrobatchesFor(legal, batch, parts, 2 * (batch / *small)).value_or(*small);
+    const int64_t large = MicrobatchesFor(legal_, batch, parts, 2 * (batch / *small)).value_or(*small);
     ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, large, *small, &program));
     intra::PriceOptions price = options_.price;
     price.batch_axes = mask;

@@ -24,7 +24,6 @@ struct StageCostOptions {
   bool recompute = true;     // also stages that compute their forward pass again
   bool local_gather = true;  // copies on a receiving mesh are made there rather than sent one by one (Alpa §6)
   intra::PriceOptions price;
-  std::vector<int64_t> microbatches;     // legal ones that may be asked for, ascending
   int threads = 0;                       // 0: one per core
   std::function<void(double)> progress;  // share done
   std::function<bool()> cancelled;
@@ -75,7 +74,6 @@ class StageCosts final : public inter::StageCosts {
   // What passes between layers once per step; see plan::PipelineStepEdge, with layers for stages.
   const std::vector<plan::PipelineStepEdge>& step_edges() const { return step_edges_; }
   int update_rounds() const { return update_rounds_; }
-  int classes() const { return static_cast<int>(programs_.size()); }
 
  private:
   // Prices of all layers with one border layout and one price of memory.
@@ -93,7 +91,11 @@ class StageCosts final : public inter::StageCosts {
 
   StageCosts(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
              const StageCostOptions& options)
-      : loaded_(loaded), layering_(layering), cluster_(cluster), options_(options) {}
+      : loaded_(loaded),
+        layering_(layering),
+        cluster_(cluster),
+        options_(options),
+        legal_(LegalMicrobatches(loaded, options.per_microbatch)) {}
   void FindClasses();
   void FindTransfers();
   void FindStepEdges();
@@ -107,6 +109,7 @@ class StageCosts final : public inter::StageCosts {
   const frontend::Layering& layering_;
   const cluster::Cluster& cluster_;
   StageCostOptions options_;
+  std::vector<int64_t> legal_;  // numbers of microbatches
   std::vector<int> class_of_layer_;
   std::vector<frontend::Segment> programs_;  // by class
   std::vector<inter::Submesh> submeshes_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "alpa/frontend/flops.h"
+#include "alpa/driver/microbatches.h"
 #include "alpa/frontend/scale_batch.h"
 
 namespace alpa::driver {
@@ -29,20 +29,12 @@ frontend::BatchAnalysis BatchOf(const frontend::BatchAnalysis& step, const front
 
 std::vector<intra::OpWork> WorkOf(const LoadedStep& loaded, const frontend::Segment& segment, const ir::Module& sized,
                                   int64_t microbatches) {
-  const std::vector<frontend::FlopCount> flops = frontend::CountFlops(sized);
-  std::vector<intra::OpWork> work;
-  for (size_t i = 0; i < sized.ops.size(); ++i) {
-    const ir::Op& op = sized.ops[i];
-    const bool update = segment.phases[i] == frontend::OpPhase::kUpdate;
-    intra::OpWork one{flops[i].dot_conv, flops[i].other, update ? 1 : microbatches, false};
-    if (!op.results.empty() && op.kind != ir::OpKind::kParameter) {
-      const ir::ValueId origin = segment.value_origin[static_cast<size_t>(op.results[0])];
-      const frontend::BatchInfo& info = loaded.analysis.batch.value(origin);
-      one.accumulates = info.kind == frontend::BatchKind::kPartial && info.origin == segment.op_origin[i];
-    }
-    work.push_back(one);
-  }
-  return work;
+  return WorkOfOps(sized, segment.phases, microbatches, [&](ir::OpId op) {
+    if (sized.op(op).kind == ir::OpKind::kParameter) return false;  // of the border: the sum is made elsewhere
+    const ir::ValueId origin = segment.value_origin[static_cast<size_t>(sized.op(op).results[0])];
+    const frontend::BatchInfo& info = loaded.analysis.batch.value(origin);
+    return info.kind == frontend::BatchKind::kPartial && info.origin == segment.op_origin[static_cast<size_t>(op)];
+  });
 }
 
 }  // namespace

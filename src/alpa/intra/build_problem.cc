@@ -87,22 +87,10 @@ class Builder {
       if (uses) {
         const int64_t copies = options_.copies.empty() ? 1 : options_.copies[i];
         for (const Candidate& c : table_.op_class(id).candidates) node.usages.push_back(copies * c.usage);
-        node.live = LiveOf(module_.ops[i]);
+        node.live = LiveOf(module_.ops[i], lifetimes_);
       }
       built_.problem.nodes.push_back(std::move(node));
     }
-  }
-
-  // Ops with several results are counted from the first begin to the last end.
-  solver::Interval LiveOf(const ir::Op& op) const {
-    solver::Interval live;
-    for (const ir::ValueId v : op.results) {
-      const solver::Interval& one = lifetimes_[static_cast<size_t>(v)].live;
-      if (one.begin >= one.end) continue;
-      live =
-          live.begin >= live.end ? one : solver::Interval{std::min(live.begin, one.begin), std::max(live.end, one.end)};
-    }
-    return live;
   }
 
   void AddEdge(int from, int to, int32_t table) { built_.problem.edges.push_back({from, to, table}); }

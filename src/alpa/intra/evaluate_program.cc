@@ -117,16 +117,17 @@ class Evaluator {
   }
 
   void AddMemory() {
-    const std::vector<MemoryKind> kinds = MemoryKinds(program_, built_);
+    const std::vector<MemoryKind> kinds = MemoryKinds(program_, sized_.lifetimes);
     // Changes of what is transient, by position.
     std::vector<double> change(module_.ops.size() + 1, 0);
-    for (size_t n = 0; n < kinds.size(); ++n) {
-      if (kinds[n] == MemoryKind::kNone) continue;
+    for (size_t n = 0; n < built_.op_of_node.size(); ++n) {
+      const auto id = static_cast<size_t>(built_.op_of_node[n]);
+      if (kinds[id] == MemoryKind::kNone) continue;
       const double bytes = UsageOf(n);
-      if (kinds[n] == MemoryKind::kState) cost_.state += bytes;
-      if (kinds[n] == MemoryKind::kKept) cost_.activation += bytes;
-      if (kinds[n] != MemoryKind::kTransient) continue;
-      const solver::Interval& live = built_.problem.nodes[n].live;
+      if (kinds[id] == MemoryKind::kState) cost_.state += bytes;
+      if (kinds[id] == MemoryKind::kKept) cost_.activation += bytes;
+      if (kinds[id] != MemoryKind::kTransient) continue;
+      const solver::Interval live = LiveOf(module_.ops[id], sized_.lifetimes);
       change[static_cast<size_t>(live.begin)] += bytes;
       change[static_cast<size_t>(std::min<int64_t>(live.end, static_cast<int64_t>(module_.ops.size())))] -= bytes;
     }
@@ -191,10 +192,10 @@ int64_t ForwardEnd(const ProgramToPrice& program) {
   return end;
 }
 
-std::vector<MemoryKind> MemoryKinds(const ProgramToPrice& program, const BuiltProblem& built) {
+std::vector<MemoryKind> MemoryKinds(const ProgramToPrice& program, const std::vector<Lifetime>& lifetimes) {
   const ir::Module& module = *program.module;
   const int64_t forward_end = ForwardEnd(program);
-  std::vector<MemoryKind> kinds(built.op_of_node.size(), MemoryKind::kNone);
+  std::vector<MemoryKind> kinds(module.ops.size(), MemoryKind::kNone);
   std::vector<char> is_state(module.ops.size(), 0);
   std::vector<char> is_cotangent(module.ops.size(), 0);
   for (size_t i = 0; i < module.inputs.size(); ++i) {
@@ -202,20 +203,19 @@ std::vector<MemoryKind> MemoryKinds(const ProgramToPrice& program, const BuiltPr
     is_state[op] = program.signature->inputs[i].role != ir::InputRole::kBatch;
     is_cotangent[op] = program.inputs[i] == Border::kCotangent;
   }
-  for (size_t n = 0; n < kinds.size(); ++n) {
-    const auto id = static_cast<size_t>(built.op_of_node[n]);
+  for (size_t id = 0; id < kinds.size(); ++id) {
     const ir::Op& op = module.ops[id];
-    const solver::Interval& live = built.problem.nodes[n].live;
+    const solver::Interval live = LiveOf(op, lifetimes);
     if (live.begin >= live.end) continue;
     const OpWork& work = program.work[id];
     const bool batch = std::any_of(op.results.begin(), op.results.end(),
                                    [&](ir::ValueId v) { return program.batch_dims[static_cast<size_t>(v)] >= 0; });
     if (is_state[id] != 0 || (work.accumulates && work.runs > 1)) {
-      kinds[n] = MemoryKind::kState;
+      kinds[id] = MemoryKind::kState;
     } else if (is_cotangent[id] == 0 && batch && static_cast<int64_t>(id) < forward_end && live.end > forward_end) {
-      kinds[n] = MemoryKind::kKept;
+      kinds[id] = MemoryKind::kKept;
     } else {
-      kinds[n] = MemoryKind::kTransient;
+      kinds[id] = MemoryKind::kTransient;
     }
   }
   return kinds;

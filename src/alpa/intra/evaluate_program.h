@@ -46,8 +46,8 @@ std::vector<char> HandedOver(const ProgramToPrice& program);
 // Position behind the last forward op.
 int64_t ForwardEnd(const ProgramToPrice& program);
 
-// Which nodes of the problem take which kind of memory.
+// Which kind of memory the results of each op take, by OpId.
 enum class MemoryKind : uint8_t { kNone, kState, kKept, kTransient };
-std::vector<MemoryKind> MemoryKinds(const ProgramToPrice& program, const BuiltProblem& built);
+std::vector<MemoryKind> MemoryKinds(const ProgramToPrice& program, const std::vector<Lifetime>& lifetimes);
 
 }  // namespace alpa::intra

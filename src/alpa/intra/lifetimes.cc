@@ -36,6 +36,17 @@ bool TakesFused(OpKind kind) { return ir::IsElementwise(kind) || kind == OpKind:
 
 bool IsScalarLike(const ir::Shape& shape) { return shape.elements() <= 1; }
 
+solver::Interval LiveOf(const ir::Op& op, const std::vector<Lifetime>& lifetimes) {
+  solver::Interval live;
+  for (const ir::ValueId v : op.results) {
+    const solver::Interval& one = lifetimes[static_cast<size_t>(v)].live;
+    if (one.begin >= one.end) continue;
+    live =
+        live.begin >= live.end ? one : solver::Interval{std::min(live.begin, one.begin), std::max(live.end, one.end)};
+  }
+  return live;
+}
+
 std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSignature& signature,
                                     const std::vector<char>& accumulates, const std::vector<char>& handed_over) {
   std::vector<Lifetime> lifetimes(module.values.size());

@@ -31,6 +31,9 @@ std::vector<Lifetime> FindLifetimes(const ir::Module& module, const ir::StepSign
                                     const std::vector<char>& accumulates = {},
                                     const std::vector<char>& handed_over = {});
 
+// When results of `op` occupy memory: from the first begin to the last end; empty when none does.
+solver::Interval LiveOf(const ir::Op& op, const std::vector<Lifetime>& lifetimes);
+
 // One element, so it lies on every device.
 bool IsScalarLike(const ir::Shape& shape);
 

@@ -168,8 +168,8 @@ void Explain(const CandidateTable& table, const BuiltProblem& built, const std::
 }
 
 // The restrictions that a stage puts on its sharding problem.
-Status RestrictToStage(const StepToPlan& step, const std::vector<Lifetime>& lifetimes, const CandidateTable& table,
-                       const cost::Model& model, ProblemOptions* options) {
+void RestrictToStage(const StepToPlan& step, const std::vector<Lifetime>& lifetimes, const CandidateTable& table,
+                     const cost::Model& model, ProblemOptions* options) {
   const StageToPlan& stage = *step.stage;
   const auto spec_of = [&](ir::ValueId v) { return BorderSpec(stage.program, table, v, model, stage.batch_axes); };
   for (size_t i = 0; i < step.module.inputs.size(); ++i) {
@@ -183,14 +183,8 @@ Status RestrictToStage(const StepToPlan& step, const std::vector<Lifetime>& life
     options->handed_over.emplace_back();
     if (stage.program.outputs[o] != Border::kNone) options->handed_over.back() = spec_of(step.module.outputs[o]);
   }
-  ALPA_TRY(const BuiltProblem built,
-           BuildProblem(step.module, step.signature, lifetimes, table, step.work, model, ProblemOptions{}));
-  const std::vector<MemoryKind> kinds = MemoryKinds(stage.program, built);
-  options->copies.assign(step.module.ops.size(), 1);
-  for (size_t n = 0; n < kinds.size(); ++n) {
-    if (kinds[n] == MemoryKind::kKept) options->copies[static_cast<size_t>(built.op_of_node[n])] = stage.in_flight;
-  }
-  return Ok();
+  for (const MemoryKind kind : MemoryKinds(stage.program, lifetimes))
+    options->copies.push_back(kind == MemoryKind::kKept ? stage.in_flight : 1);
 }
 
 Error DoesNotFit(const StepToPlan& step, const solver::Solution& solution, Bytes limit) {
@@ -240,7 +234,7 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   if (options.method != Method::kAuto) {
     ALPA_TRY(problem_options.allowed, AllowedSpecs(options.method, step, table, model.mesh));
   }
-  if (step.stage != nullptr) ALPA_RETURN_IF_ERROR(RestrictToStage(step, lifetimes, table, model, &problem_options));
+  if (step.stage != nullptr) RestrictToStage(step, lifetimes, table, model, &problem_options);
   ALPA_TRY(const BuiltProblem built,
            BuildProblem(step.module, step.signature, lifetimes, table, step.work, model, problem_options));
   out.report.build = Since(start);

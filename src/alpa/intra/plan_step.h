@@ -56,8 +56,8 @@ struct PlanStepOptions {
   std::optional<Bytes> memory;  // per device; absent: no limit
   std::vector<Pin> pins;
   std::map<int32_t, sharding::Spec> inputs;  // by input: it lies like this, whatever else would be better
-  bool split_all_products = false;  // as in ProblemOptions
-  size_t explain = 12;              // so many of the largest arrays, and of the most expensive ops, get alternatives
+  bool split_all_products = false;           // as in ProblemOptions
+  size_t explain = 12;  // so many of the largest arrays, and of the most expensive ops, get alternatives
   solver::SolveOptions solve;
 };
 

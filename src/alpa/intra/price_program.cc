@@ -37,7 +37,6 @@ class Pricer {
         BuildProblem(module_, *program.signature, lifetimes_, table_, program.work, model, ProblemOptions{});
     ALPA_CHECK(built.ok());
     built_ = *std::move(built);
-    kinds_ = MemoryKinds(program, built_);
     for (const solver::Node& node : built_.problem.nodes) costs_.push_back(node.costs);
     MeasureMemory();
   }
@@ -63,10 +62,12 @@ class Pricer {
  private:
   // Bytes by node and candidate, in state and in what is kept.
   void MeasureMemory() {
-    memory_.resize(kinds_.size());
-    for (size_t n = 0; n < kinds_.size(); ++n) {
-      if (kinds_[n] != MemoryKind::kState && kinds_[n] != MemoryKind::kKept) continue;
-      const double copies = kinds_[n] == MemoryKind::kKept ? options_.kept_microbatches : 1;
+    const std::vector<MemoryKind> kinds = MemoryKinds(program_, lifetimes_);
+    for (size_t n = 0; n < built_.op_of_node.size(); ++n) {
+      memory_.emplace_back();
+      const MemoryKind kind = kinds[static_cast<size_t>(built_.op_of_node[n])];
+      if (kind != MemoryKind::kState && kind != MemoryKind::kKept) continue;
+      const double copies = kind == MemoryKind::kKept ? options_.kept_microbatches : 1;
       for (const int64_t usage : built_.problem.nodes[n].usages)
         memory_[n].push_back(copies * static_cast<double>(usage));
     }
@@ -227,7 +228,6 @@ class Pricer {
   std::vector<Lifetime> lifetimes_, small_lifetimes_;
   CandidateTable table_;
   BuiltProblem built_;
-  std::vector<MemoryKind> kinds_;
   std::vector<std::vector<double>> costs_;   // by node and candidate, before any restriction
   std::vector<std::vector<double>> memory_;  // by node and candidate; empty: none that counts
   std::vector<std::optional<sharding::Spec>> border_specs_;
