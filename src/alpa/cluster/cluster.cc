@@ -58,6 +58,12 @@ int64_t Cluster::device_count() const {
   return count;
 }
 
+int64_t Cluster::first_device(int host) const {
+  int64_t first = 0;
+  for (int h = 0; h < host; ++h) first += hosts[static_cast<size_t>(h)].devices;
+  return first;
+}
+
 std::vector<int> Cluster::HostOfDevice() const {
   std::vector<int> host_of;
   host_of.reserve(static_cast<size_t>(device_count()));

@@ -59,6 +59,8 @@ struct Cluster {
   int64_t device_count() const;
   // Host of each device, hosts in order: devices 0 .. of hosts[0] first.
   std::vector<int> HostOfDevice() const;
+  // The first device of hosts[host].
+  int64_t first_device(int host) const;
   bool operator==(const Cluster&) const = default;
 };
 

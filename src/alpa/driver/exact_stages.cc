@@ -62,12 +62,6 @@ plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const 
   return out;
 }
 
-int64_t DeviceOf(const cluster::Cluster& cluster, const inter::Stage& stage) {
-  int64_t device = stage.first_device;
-  for (int h = 0; h < stage.first_host; ++h) device += cluster.hosts[static_cast<size_t>(h)].devices;
-  return device;
-}
-
 class Solver {
  public:
   Solver(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
@@ -125,7 +119,7 @@ class Solver {
         by_key_[key].push_back(groups_.size());
         groups_.emplace_back();
         groups_.back().stages.push_back(s);
-        groups_.back().first_device = DeviceOf(cluster_, stage);
+        groups_.back().first_device = cluster_.first_device(stage.first_host) + stage.first_device;
         groups_.back().program = std::move(program);
         segments_.push_back(nullptr);
       } else {

@@ -15,36 +15,6 @@
 namespace alpa::driver {
 namespace {
 
-constexpr double kRedrawSeconds = 0.1;
-constexpr double kLogSeconds = 5;
-
-// One line that is redrawn, or in a log a line every five seconds.
-class PipelineProgress {
- public:
-  explicit PipelineProgress(report::Screen screen) : screen_(std::move(screen)), start_(screen_.now()) {}
-  ~PipelineProgress() {
-    if (open_) screen_.write("\r\x1b[K");
-  }
-  PipelineProgress(const PipelineProgress&) = delete;
-  PipelineProgress& operator=(const PipelineProgress&) = delete;
-
-  void Update(std::string_view phase, double share, double best) {
-    const double now = screen_.now();
-    if (now < next_) return;
-    next_ = now + (screen_.redraws ? kRedrawSeconds : kLogSeconds);
-    std::string line = fmt::format("{:6.1f} s  {:<8}{:4.0f} %", now - start_, phase, 100 * share);
-    if (std::isfinite(best)) line += fmt::format("  best so far {} a step", ToString(Seconds(best)));
-    screen_.write(screen_.redraws ? "\r\x1b[K" + line : line + "\n");
-    open_ = screen_.redraws;
-  }
-
- private:
-  report::Screen screen_;
-  double start_;
-  double next_ = 0;
-  bool open_ = false;
-};
-
 Result<int64_t> Count(const std::string& option, const std::string& text) {
   int64_t n = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
@@ -139,9 +109,15 @@ Result<FoundPipeline> FindWithProgress(const LoadedStep& loaded, const cluster::
                                        FindPipelineOptions find, bool quiet) {
   const CatchInterrupt interrupt;
   find.cancelled = [&] { return interrupt.caught(); };
-  PipelineProgress progress(report::StderrScreen());
+  report::StatusLine line(report::StderrScreen());
+  const double start = line.now();
   if (!quiet) {
-    find.progress = [&](std::string_view phase, double share, double best) { progress.Update(phase, share, best); };
+    find.progress = [&](std::string_view phase, double share, double best) {
+      if (!line.Due()) return;
+      std::string text = fmt::format("{:6.1f} s  {:<8}{:4.0f} %", line.now() - start, phase, 100 * share);
+      if (std::isfinite(best)) text += fmt::format("  best so far {} a step", ToString(Seconds(best)));
+      line.Show(std::move(text));
+    };
   }
   return FindPipeline(loaded, cluster, find);
 }

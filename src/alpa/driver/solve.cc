@@ -15,8 +15,6 @@
 namespace alpa::driver {
 namespace {
 
-constexpr double kRedrawSeconds = 0.1;
-constexpr double kLogSeconds = 5;
 constexpr double kForOutput = 0.1;  // of the time limit, for writing the answer
 
 // Whole numbers without a point or an exponent, as they came in.
@@ -42,27 +40,14 @@ Status CheckOptions(const SolveCommand& command) {
 
 }  // namespace
 
-SolveProgress::~SolveProgress() {
-  if (open_) screen_.write("\n");
-}
-
 void SolveProgress::Update(const solver::Progress& progress) {
-  const double now = screen_.now();
-  if (now < next_) return;
-  next_ = now + (screen_.redraws ? kRedrawSeconds : kLogSeconds);
+  if (!line_.Due()) return;
   std::string line = fmt::format("{:7.1f} s  {:<6}  cost {}  bound {}", progress.elapsed.value, progress.phase,
                                  FormatCost(progress.cost), FormatCost(progress.bound));
   if (std::isfinite(progress.cost) && progress.cost > 0) {
     line += fmt::format("  gap {:.3f} %", 100 * (progress.cost - progress.bound) / progress.cost);
   }
-  if (screen_.redraws) {
-    const int width = screen_.width();
-    line.resize(std::min(line.size(), static_cast<size_t>((width > 1 ? width : 80) - 1)));
-    screen_.write("\r" + line + "\033[K");
-    open_ = true;
-  } else {
-    screen_.write(line + "\n");
-  }
+  line_.Show(std::move(line));
 }
 
 std::string SolutionJson(const solver::Problem& problem, const solver::Solution& solution) {

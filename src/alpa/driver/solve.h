@@ -33,20 +33,14 @@ std::string SolutionJson(const solver::Problem& problem, const solver::Solution&
 // The same for people.
 std::string SolutionText(const solver::Problem& problem, const solver::Solution& solution);
 
-// Shows how the solver gets on: one line that is redrawn, or in a log a line every five seconds.
+// Shows how the solver gets on.
 class SolveProgress {
  public:
-  explicit SolveProgress(report::Screen screen) : screen_(std::move(screen)) {}
-  ~SolveProgress();
-  SolveProgress(const SolveProgress&) = delete;
-  SolveProgress& operator=(const SolveProgress&) = delete;
-
+  explicit SolveProgress(report::Screen screen) : line_(std::move(screen)) {}
   void Update(const solver::Progress& progress);
 
  private:
-  report::Screen screen_;
-  double next_ = 0;
-  bool open_ = false;  // a line without its end stands on the terminal
+  report::StatusLine line_;
 };
 
 }  // namespace alpa::driver

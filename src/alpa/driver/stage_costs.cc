@@ -97,13 +97,10 @@ cluster::Mesh LogicalMesh(const inter::Submesh& submesh) {
 }
 
 int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
-  int64_t device = 0;
-  size_t host = 0;
   for (const HostRun& run : Runs(cluster)) {
     const bool fits = submesh.hosts == 1 ? submesh.devices <= run.devices
                                          : submesh.hosts <= run.hosts && submesh.devices == run.devices;
-    if (run.type == submesh.type && fits) return device;
-    for (int h = 0; h < run.hosts; ++h) device += cluster.hosts[host++].devices;
+    if (run.type == submesh.type && fits) return cluster.first_device(static_cast<int>(run.first));
   }
   ALPA_CHECK(false, "the cluster has such a submesh");
   return 0;

@@ -59,10 +59,9 @@ std::pair<double, double> Held(const std::vector<StatePart>& parts, const ir::Sh
 
 std::vector<int64_t> DevicesOf(const cluster::Cluster& cluster, const plan::StagePlacement& at) {
   std::vector<int64_t> devices;
-  int64_t first = 0;
-  for (int h = 0; h < at.first_host + at.hosts; ++h) {
-    for (int d = 0; h >= at.first_host && d < at.devices; ++d) devices.push_back(first + at.first_device + d);
-    first += cluster.hosts[static_cast<size_t>(h)].devices;
+  for (int h = at.first_host; h < at.first_host + at.hosts; ++h) {
+    const int64_t first = cluster.first_device(h) + at.first_device;
+    for (int d = 0; d < at.devices; ++d) devices.push_back(first + d);
   }
   return devices;
 }

@@ -192,4 +192,19 @@ std::string Progress::Line(double now, bool last) const {
   return line;
 }
 
+StatusLine::~StatusLine() {
+  if (open_) screen_.write("\n");
+}
+
+void StatusLine::Show(std::string line) {
+  constexpr double kRedrawSeconds = 0.1;
+  constexpr double kLogSeconds = 5;
+  next_ = screen_.now() + (screen_.redraws ? kRedrawSeconds : kLogSeconds);
+  if (!screen_.redraws) return screen_.write(line + "\n");
+  const int width = screen_.width();
+  line.resize(std::min(line.size(), static_cast<size_t>((width > 1 ? width : 80) - 1)));
+  screen_.write("\r" + line + "\033[K");
+  open_ = true;
+}
+
 }  // namespace alpa::report

@@ -65,6 +65,27 @@ class Progress {
   bool finished_ = false;
 };
 
+// One line of text that says how long work gets on: on a terminal redrawn ten times a second at most and cut to its
+// width, in a log a line every five seconds. Not thread-safe.
+class StatusLine {
+ public:
+  explicit StatusLine(Screen screen) : screen_(std::move(screen)) {}
+  // Ends the line on the terminal; the last text stays.
+  ~StatusLine();
+  StatusLine(const StatusLine&) = delete;
+  StatusLine& operator=(const StatusLine&) = delete;
+
+  // Whether it is time to show something. Asks the clock only.
+  bool Due() const { return screen_.now() >= next_; }
+  void Show(std::string line);
+  double now() const { return screen_.now(); }
+
+ private:
+  Screen screen_;
+  double next_ = 0;
+  bool open_ = false;  // a line without its end stands on the terminal
+};
+
 // "0:07", "12:34", "1:02:03", "2d 03:04:05".
 std::string FormatDuration(double seconds);
 // "3.21", "123", "12.3k", "1.23M": three digits.

@@ -56,6 +56,36 @@ TEST(Progress, RedrawsOneLineOnATerminal) {
   EXPECT_EQ(fake.Take(), "");  // nothing more when it goes
 }
 
+TEST(StatusLine, IsRedrawnCutAndEnded) {
+  Fake fake;
+  fake.columns = 8;
+  {
+    StatusLine line(fake.screen(true));
+    EXPECT_TRUE(line.Due());
+    line.Show("0123456789");
+    EXPECT_EQ(fake.Take(), "\r0123456\033[K");
+    fake.time += 0.05;
+    EXPECT_FALSE(line.Due());
+    fake.time += 0.06;
+    EXPECT_TRUE(line.Due());
+  }
+  EXPECT_EQ(fake.Take(), "\n");
+}
+
+TEST(StatusLine, IsALineEveryFiveSecondsInALog) {
+  Fake fake;
+  {
+    StatusLine line(fake.screen(false));
+    line.Show("half");
+    EXPECT_EQ(fake.Take(), "half\n");
+    fake.time += 4.9;
+    EXPECT_FALSE(line.Due());
+    fake.time += 0.2;
+    EXPECT_TRUE(line.Due());
+  }
+  EXPECT_EQ(fake.Take(), "");
+}
+
 TEST(Progress, DrawsTheBarInUnicodeWhereItMay) {
   Fake fake;
   fake.columns = 40;
