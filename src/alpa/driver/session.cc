@@ -4,6 +4,7 @@
 
 #include "alpa/base/file.h"
 #include "alpa/driver/microbatches.h"
+#include "alpa/driver/pipeline_session.h"
 #include "alpa/plan/data_parallel.h"
 #include "alpa/plan/pipeline_plan.h"
 #include "alpa/plan/plan_family.h"
@@ -13,7 +14,32 @@ namespace {
 
 constexpr const char* kDataParallel = "data-parallel";
 
-Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& options) {
+Result<plan::PipelinePlan> ReadPipeline(const std::string& text, const LoadedStep& loaded,
+                                        const SessionOptions& options) {
+  auto plan = plan::PipelineFromJson(text);
+  if (!plan.ok()) return InFile(options.plan, plan.error());
+  if (plan->model_fingerprint != ir::Fingerprint(loaded.step.module)) {
+    return Error{Code::kMismatch,
+                 fmt::format("{}: the plan is for another model ('{}'), not for this '{}'", options.plan, plan->model,
+                             loaded.step.module.name),
+                 "make a plan for this model"};
+  }
+  return plan;
+}
+
+// What the trainer sees of a pipeline: arrays that it does not lay out.
+plan::Plan WholeOnHost(const ir::Module& module) {
+  plan::Plan plan;
+  plan.method = "pipeline";
+  plan.model = module.name;
+  plan.model_fingerprint = ir::Fingerprint(module);
+  plan.mesh = cluster::MakeMesh({1});
+  plan.inputs.resize(module.inputs.size());
+  plan.outputs.resize(module.outputs.size());
+  return plan;
+}
+
+Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& options, Session* session) {
   const ir::Module& module = loaded.step.module;
   if (options.plan == kDataParallel) {
     const int64_t devices = options.devices == 0 ? 1 : options.devices;
@@ -24,9 +50,8 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
     return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
   }
   if (plan::IsPipeline(*text)) {
-    return Error{Code::kUnsupported,
-                 options.plan + ": a plan of several stages or microbatches, which alpa run does not execute yet",
-                 "alpa simulate shows what it would do; alpa plan MODEL --mesh 2x4 makes a plan of one mesh"};
+    ALPA_TRY(session->pipeline, ReadPipeline(*text, loaded, options));
+    return WholeOnHost(module);
   }
   if (plan::IsFamily(*text)) {
     const auto family = plan::FamilyFromJson(*text);
@@ -45,7 +70,7 @@ Status CheckPlan(const plan::Plan& plan, const ir::Module& module, const Session
   if (const Status fits = plan::Verify(plan, module); !fits.ok()) {
     return options.plan == kDataParallel ? fits.error() : InFile(options.plan, fits.error());
   }
-  if (options.devices != 0 && options.devices != plan.mesh.size()) {
+  if (options.devices != 0 && plan.method != "pipeline" && options.devices != plan.mesh.size()) {
     return Error{
         Code::kMismatch,
         fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan.mesh.size(), options.devices),
@@ -85,12 +110,16 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
   ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
   ALPA_TRY(session.plan, gate.Run<plan::Plan>(
-                             Phase::kPlan, [&] { return MakePlan(session.loaded, options); },
+                             Phase::kPlan, [&] { return MakePlan(session.loaded, options, &session); },
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
                              [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
   if (gate.Stops(Phase::kPlan)) return session;
   if (session.client == nullptr) {
-    ALPA_TRY(session.client, engine.CreateCpuClient(session.plan.mesh.size()));
+    if (session.pipeline) {
+      ALPA_TRY(session.client, MakePipelineClient(engine, session.loaded, *session.pipeline));
+    } else {
+      ALPA_TRY(session.client, engine.CreateCpuClient(session.plan.mesh.size()));
+    }
   }
   return session;
 }

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "alpa/base/result.h"
 #include "alpa/driver/load_step.h"
+#include "alpa/plan/pipeline_plan.h"
 #include "alpa/plan/plan.h"
 #include "alpa/runtime/data_source.h"
 #include "alpa/runtime/initial_values.h"
@@ -30,6 +32,7 @@ struct SessionOptions {
 struct Session {
   LoadedStep loaded;
   plan::Plan plan;
+  std::optional<plan::PipelinePlan> pipeline;  // then `plan` says nothing
   xla::MicrobatchSplit microbatches;
   std::unique_ptr<xla::Client> client;
 

@@ -114,6 +114,10 @@ class FakeClient : public xla::Client {
     if (puts > fail_after) return Error{Code::kEnvironment, "out of device memory", ""};
     return std::unique_ptr<xla::Array>(std::make_unique<FakeArray>(tensor, spec, mesh));
   }
+  Result<std::unique_ptr<xla::Array>> PutParts(std::vector<ir::HostTensor>, const ir::Shape&, const sharding::Spec&,
+                                               const cluster::Mesh&) override {
+    return Error{Code::kUnsupported, "the fake client takes whole arrays", ""};
+  }
 
   std::atomic<int> puts = 0;
   std::atomic<int> fail_after = 1'000'000;

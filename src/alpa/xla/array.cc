@@ -96,4 +96,29 @@ Result<std::unique_ptr<PjrtArray>> PutOnDevices(const std::shared_ptr<::xla::PjR
   return std::make_unique<PjrtArray>(client, tensor.shape(), spec, mesh, std::move(buffers));
 }
 
+Result<std::unique_ptr<PjrtArray>> AdoptParts(const std::shared_ptr<::xla::PjRtClient>& client,
+                                              std::vector<ir::HostTensor> parts, const ir::Shape& shape,
+                                              const sharding::Spec& spec, const cluster::Mesh& mesh) {
+  ALPA_RETURN_IF_ERROR(sharding::Verify(spec, shape, mesh));
+  ALPA_CHECK(static_cast<int64_t>(parts.size()) == mesh.size());
+  const ir::Shape part_shape = sharding::ShardShape(spec, shape, mesh);
+  PjrtArray::Buffers buffers;
+  for (int64_t d = 0; d < mesh.size(); ++d) {
+    auto part = std::make_shared<ir::HostTensor>(std::move(parts[static_cast<size_t>(d)]));
+    ALPA_CHECK(part->shape() == part_shape, ir::ToString(part->shape()));
+    auto memory = client->addressable_devices()[static_cast<int>(d)]->default_memory_space();
+    if (!memory.ok()) return FromStatus(memory.status(), Code::kEnvironment, fmt::format("device {}", d));
+    // The buffer keeps the part alive; memory that is not aligned as XLA wants it is copied by the client.
+    auto buffer = client->BufferFromHostBuffer(
+        part->bytes().data(), ToPrimitiveType(part_shape.dtype), part_shape.dims, std::nullopt,
+        Semantics::kImmutableZeroCopy, [part]() mutable { part.reset(); }, *memory, nullptr);
+    if (!buffer.ok()) {
+      return FromStatus(buffer.status(), Code::kEnvironment,
+                        fmt::format("copying {} to device {}", ir::ToString(part_shape), d));
+    }
+    buffers.push_back(std::move(*buffer));
+  }
+  return std::make_unique<PjrtArray>(client, shape, spec, mesh, std::move(buffers));
+}
+
 }  // namespace alpa::xla

@@ -47,4 +47,9 @@ Result<std::unique_ptr<PjrtArray>> PutOnDevices(const std::shared_ptr<::xla::PjR
                                                 const ir::HostTensor& tensor, const sharding::Spec& spec,
                                                 const cluster::Mesh& mesh);
 
+// The same of parts that are there already; see Client::PutParts.
+Result<std::unique_ptr<PjrtArray>> AdoptParts(const std::shared_ptr<::xla::PjRtClient>& client,
+                                              std::vector<ir::HostTensor> parts, const ir::Shape& shape,
+                                              const sharding::Spec& spec, const cluster::Mesh& mesh);
+
 }  // namespace alpa::xla

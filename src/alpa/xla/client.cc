@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 
@@ -25,9 +26,11 @@ Seconds Since(std::chrono::steady_clock::time_point start) {
 
 class PjrtExecutable : public Executable {
  public:
-  PjrtExecutable(std::shared_ptr<::xla::PjRtClient> client, std::unique_ptr<::xla::PjRtLoadedExecutable> loaded,
-                 plan::Plan plan, std::vector<ir::Shape> outputs, ExecutableStats stats)
+  PjrtExecutable(std::shared_ptr<::xla::PjRtClient> client, int32_t launch_id,
+                 std::unique_ptr<::xla::PjRtLoadedExecutable> loaded, plan::Plan plan, std::vector<ir::Shape> outputs,
+                 ExecutableStats stats)
       : client_(std::move(client)),
+        launch_id_(launch_id),
         loaded_(std::move(loaded)),
         plan_(std::move(plan)),
         outputs_(std::move(outputs)),
@@ -41,7 +44,8 @@ class PjrtExecutable : public Executable {
       arguments_[d].clear();
       for (const Array* a : arguments) arguments_[d].push_back(static_cast<const PjrtArray*>(a)->buffer(d));
     }
-    const ::xla::ExecuteOptions options;
+    ::xla::ExecuteOptions options;
+    options.launch_id = launch_id_;
     auto results = loaded_->Execute(absl::MakeSpan(arguments_), options);
     if (!results.ok()) return FromStatus(results.status(), Code::kEnvironment, "the step failed");
     std::vector<std::unique_ptr<Array>> out;
@@ -64,6 +68,7 @@ class PjrtExecutable : public Executable {
 
  private:
   std::shared_ptr<::xla::PjRtClient> client_;
+  const int32_t launch_id_;
   std::unique_ptr<::xla::PjRtLoadedExecutable> loaded_;
   plan::Plan plan_;
   std::vector<ir::Shape> outputs_;
@@ -114,7 +119,8 @@ void ChooseKernels(const ir::Module& module, ::xla::CompileOptions* options) {
 
 class PjrtClientAdapter : public Client {
  public:
-  explicit PjrtClientAdapter(std::shared_ptr<::xla::PjRtClient> client) : client_(std::move(client)) {}
+  explicit PjrtClientAdapter(std::shared_ptr<::xla::PjRtClient> client)
+      : client_(std::move(client)), launch_id_(NextLaunchId()) {}
 
   std::string platform() const override { return std::string(client_->platform_name()); }
   int64_t device_count() const override { return client_->addressable_device_count(); }
@@ -135,8 +141,8 @@ class PjrtClientAdapter : public Client {
     for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
     ExecutableStats stats = Stats(*loaded, plan.mesh, Since(start));
     stats.collectives = partitioned.collectives;
-    return std::unique_ptr<Executable>(
-        std::make_unique<PjrtExecutable>(client_, std::move(loaded), plan, std::move(outputs), std::move(stats)));
+    return std::unique_ptr<Executable>(std::make_unique<PjrtExecutable>(client_, launch_id_, std::move(loaded), plan,
+                                                                        std::move(outputs), std::move(stats)));
   }
 
   Result<std::unique_ptr<Executable>> CompileMicrobatched(const ImportedStep& step, const MicrobatchSplit& split,
@@ -163,7 +169,20 @@ class PjrtClientAdapter : public Client {
     return std::unique_ptr<Array>(std::move(array));
   }
 
+  Result<std::unique_ptr<Array>> PutParts(std::vector<ir::HostTensor> parts, const ir::Shape& shape,
+                                          const sharding::Spec& spec, const cluster::Mesh& mesh) override {
+    ALPA_TRY(std::unique_ptr<PjrtArray> array, AdoptParts(client_, std::move(parts), shape, spec, mesh));
+    return std::unique_ptr<Array>(std::move(array));
+  }
+
  private:
+  // Devices of different clients have the same numbers, and where devices of one launch meet is known by these and the
+  // number of the launch in all the process: so each client has launches of its own.
+  static int32_t NextLaunchId() {
+    static std::atomic<int32_t> next{0};
+    return ++next;
+  }
+
   // `module` is the program of one device of `mesh`, or a part of it, made from `step`.
   Result<std::unique_ptr<::xla::PjRtLoadedExecutable>> CompileModule(::xla::HloModule& module, const ir::Module& step,
                                                                      const cluster::Mesh& mesh,
@@ -205,6 +224,7 @@ class PjrtClientAdapter : public Client {
   }
 
   std::shared_ptr<::xla::PjRtClient> client_;
+  const int32_t launch_id_;
 };
 
 }  // namespace

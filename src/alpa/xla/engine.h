@@ -18,19 +18,10 @@
 #include "alpa/ir/module.h"
 #include "alpa/plan/plan.h"
 #include "alpa/sharding/spec.h"
+#include "alpa/xla/imported_step.h"
+#include "alpa/xla/stage.h"
 
 namespace alpa::xla {
-
-struct ImportOptions {
-  std::string source;                  // file name, for messages
-  int64_t max_unrolled_ops = 100'000;  // loops whose unrolled body would pass this stay loops
-};
-
-// A training step, cleaned up: calls inlined, counted loops unrolled, dead and common code dropped.
-struct ImportedStep {
-  ir::Module module;
-  std::string hlo;  // the same step as a serialized HloModuleProto; op names agree with the module's
-};
 
 // An array that lies on the devices of a client, as a sharding spec over a mesh says.
 class Array {
@@ -74,17 +65,6 @@ struct CompileOptions {
   std::vector<ir::Alias> donate;
 };
 
-// How a step is run as microbatches, one after the other, with what sums over the batch accumulated between them.
-struct MicrobatchSplit {
-  int64_t count = 1;
-  // By ValueId of the step's module: the dimension along which a microbatch's part of the value is a block of the
-  // whole; -1 where it is none (weights, sums over the batch).
-  std::vector<int> batch_dims;
-  // Sums over the batch that depend on weights and that each example needs (batch statistics) become those of each
-  // microbatch, scaled to the whole batch: another step than the unsplit one. Otherwise such a step is refused.
-  bool per_microbatch = false;
-};
-
 // The devices of one host, as one process drives them.
 class Client {
  public:
@@ -103,6 +83,10 @@ class Client {
   // Copies `tensor` to the devices as `spec` says. Safe to call from any thread.
   virtual Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
                                              const cluster::Mesh& mesh) = 0;
+  // The same of parts that are there already: one for each device of `mesh`, in order, of the shape that `spec` gives
+  // it. The array may keep the memory of `parts` instead of copying it. Safe to call from any thread.
+  virtual Result<std::unique_ptr<Array>> PutParts(std::vector<ir::HostTensor> parts, const ir::Shape& shape,
+                                                  const sharding::Spec& spec, const cluster::Mesh& mesh) = 0;
 };
 
 class Engine {
@@ -116,6 +100,10 @@ class Engine {
   // ExecutableStats::collectives. Errors as of Client::Compile.
   virtual Result<std::vector<plan::CollectiveTotal>> CountCollectives(const ImportedStep& step,
                                                                       const plan::Plan& plan) = 0;
+  // Cuts one stage of a pipeline out of `step` and takes it apart into the programs that its microbatches run.
+  // kUnsupported, naming the op, when the step does not fall apart into blocks and sums, or examples need a sum over
+  // the whole batch that other stages have a part in.
+  virtual Result<StagePrograms> CutStage(const ImportedStep& step, const StageCut& cut) = 0;
   // `devices` virtual CPU devices in this process, 1 .. cluster::kMaxDevices.
   virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) = 0;
   // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi).

@@ -6,6 +6,7 @@
 #include "alpa/xla/import.h"
 #include "alpa/xla/partition.h"
 #include "alpa/xla/plugin.h"
+#include "alpa/xla/split_stage.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
 
@@ -23,6 +24,10 @@ class EngineImpl : public Engine {
     ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
     ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
     return partitioned.collectives;
+  }
+
+  Result<StagePrograms> CutStage(const ImportedStep& step, const StageCut& cut) override {
+    return SplitStage(step, cut);
   }
 
   Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) override {

@@ -1,0 +1,34 @@
+// Runs a step as a pipeline: each mesh executes its list of instructions in a thread of its own (Alpa §6).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "alpa/base/result.h"
+#include "alpa/runtime/pipeline.h"
+#include "alpa/xla/engine.h"
+
+namespace alpa::runtime {
+
+// One executed instruction, in seconds since the step began.
+struct TimedInstruction {
+  schedule::Instruction instruction;
+  double start = 0, end = 0;
+};
+
+struct StepTimeline {
+  std::vector<std::vector<TimedInstruction>> meshes;
+  double wall = 0;
+};
+
+// Compiles the programs of all stages, each for its mesh: clients[m] has the devices of mesh m, and outlives the
+// result. Its arguments and results are those of the step: arguments made by HostArray or results of earlier runs;
+// state that is given is used up. With `timeline`, that is set by every run.
+Result<std::unique_ptr<xla::Executable>> MakePipelineExecutable(const std::vector<xla::Client*>& clients,
+                                                                const PipelineSetup& setup,
+                                                                StepTimeline* timeline = nullptr);
+
+// An array in host memory, as an argument.
+std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor);
+
+}  // namespace alpa::runtime
