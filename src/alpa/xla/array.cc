@@ -3,11 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
+#include <map>
+#include <utility>
 
 #include "alpa/xla/status.h"
 
 namespace alpa::xla {
 namespace {
+
+constexpr uint64_t kGatherChannel = 1;  // of ToHost; collectives have channels from 2^20 on
 
 using Semantics = ::xla::PjRtClient::HostBufferSemantics;
 
@@ -62,49 +67,86 @@ Result<std::vector<ir::HostTensor>> PjrtArray::ShardsToHost() const {
   return out;
 }
 
+// The parts that this process has, and by messages those that it has not: each from the first process that has it.
+Status PjrtArray::Gather(ir::HostTensor& out) const {
+  const auto local = static_cast<int64_t>(buffers_.size());
+  const int me = group_ == nullptr ? 0 : group_->rank();
+  std::map<std::vector<int64_t>, std::vector<int64_t>> holders;  // start of a part -> devices, ascending
+  for (int64_t d = 0; d < mesh_.size(); ++d) holders[sharding::ShardStart(spec_, shape_, mesh_, d)].push_back(d);
+  std::deque<ir::HostTensor> parts;  // stay where they are while messages are under way
+  std::vector<std::pair<const ir::HostTensor*, std::vector<int64_t>>> to_paste;
+  std::vector<process::Transfer> transfers;
+  const auto finish = [&](Status status) {
+    for (process::Transfer& transfer : transfers) {
+      if (!status.ok()) transfer.Cancel();
+      if (const Status s = transfer.Wait(); status.ok()) status = s;
+    }
+    return status;
+  };
+  for (const auto& [start, devices] : holders) {
+    const auto mine = std::find_if(devices.begin(), devices.end(), [&](int64_t d) { return d / local == me; });
+    const auto owner = static_cast<int>(devices.front() / local);
+    if (mine != devices.end()) {
+      auto part = ShardToHost(static_cast<size_t>(*mine % local));
+      if (!part.ok()) return finish(part.error());
+      parts.push_back(std::move(*part));
+    } else {
+      parts.emplace_back(sharding::ShardShape(spec_, shape_, mesh_));
+      transfers.push_back(group_->Receive(owner, kGatherChannel, parts.back().bytes()));
+    }
+    to_paste.emplace_back(&parts.back(), start);
+    if (owner != me || group_ == nullptr) continue;
+    for (int p = 0; p < group_->size(); ++p) {
+      if (std::any_of(devices.begin(), devices.end(), [&](int64_t d) { return d / local == p; })) continue;
+      transfers.push_back(group_->Send(p, kGatherChannel, parts.back().bytes()));
+    }
+  }
+  ALPA_RETURN_IF_ERROR(finish(Ok()));
+  for (const auto& [part, start] : to_paste) ir::PasteBlock(out, *part, start);
+  return Ok();
+}
+
 Result<ir::HostTensor> PjrtArray::ToHost() const {
   if (spec_.replicated()) return ShardToHost(0);
   ir::HostTensor out(shape_);
-  std::vector<std::vector<int64_t>> seen;
-  for (size_t d = 0; d < buffers_.size(); ++d) {
-    const std::vector<int64_t> start = sharding::ShardStart(spec_, shape_, mesh_, static_cast<int64_t>(d));
-    if (std::find(seen.begin(), seen.end(), start) != seen.end()) continue;  // a copy of a part we have
-    seen.push_back(start);
-    ALPA_TRY(const ir::HostTensor shard, ShardToHost(d));
-    ir::PasteBlock(out, shard, start);
-  }
+  ALPA_RETURN_IF_ERROR(Gather(out));
   return out;
 }
 
 Result<std::unique_ptr<PjrtArray>> PutOnDevices(const std::shared_ptr<::xla::PjRtClient>& client,
+                                                const std::shared_ptr<process::Group>& group,
                                                 const ir::HostTensor& tensor, const sharding::Spec& spec,
                                                 const cluster::Mesh& mesh) {
   ALPA_RETURN_IF_ERROR(sharding::Verify(spec, tensor.shape(), mesh));
-  ALPA_CHECK(mesh.size() <= client->addressable_device_count());
+  const int64_t available = client->addressable_device_count();
+  const int64_t local = group == nullptr ? mesh.size() : available;
+  const int64_t first = group == nullptr ? 0 : group->rank() * local;
+  ALPA_CHECK(group == nullptr ? local <= available : mesh.size() == local * group->size());
   PjrtArray::Buffers buffers;
   const ir::Shape part = sharding::ShardShape(spec, tensor.shape(), mesh);
-  for (int64_t d = 0; d < mesh.size(); ++d) {
+  for (int64_t d = 0; d < local; ++d) {
     if (spec.replicated()) {
       ALPA_TRY(auto buffer, PutShard(*client, tensor, d));
       buffers.push_back(std::move(buffer));
     } else {
-      const std::vector<int64_t> start = sharding::ShardStart(spec, tensor.shape(), mesh, d);
+      const std::vector<int64_t> start = sharding::ShardStart(spec, tensor.shape(), mesh, first + d);
       ALPA_TRY(auto buffer, PutShard(*client, ir::SliceBlock(tensor, start, part.dims), d));
       buffers.push_back(std::move(buffer));
     }
   }
-  return std::make_unique<PjrtArray>(client, tensor.shape(), spec, mesh, std::move(buffers));
+  return std::make_unique<PjrtArray>(client, tensor.shape(), spec, mesh, std::move(buffers), group);
 }
 
 Result<std::unique_ptr<PjrtArray>> AdoptParts(const std::shared_ptr<::xla::PjRtClient>& client,
+                                              const std::shared_ptr<process::Group>& group,
                                               std::vector<ir::HostTensor> parts, const ir::Shape& shape,
                                               const sharding::Spec& spec, const cluster::Mesh& mesh) {
   ALPA_RETURN_IF_ERROR(sharding::Verify(spec, shape, mesh));
-  ALPA_CHECK(static_cast<int64_t>(parts.size()) == mesh.size());
+  ALPA_CHECK(static_cast<int64_t>(parts.size()) == mesh.size() / (group == nullptr ? 1 : group->size()));
   const ir::Shape part_shape = sharding::ShardShape(spec, shape, mesh);
   PjrtArray::Buffers buffers;
-  for (int64_t d = 0; d < mesh.size(); ++d) {
-    auto part = std::make_shared<ir::HostTensor>(std::move(parts[static_cast<size_t>(d)]));
+  for (size_t d = 0; d < parts.size(); ++d) {
+    auto part = std::make_shared<ir::HostTensor>(std::move(parts[d]));
     ALPA_CHECK(part->shape() == part_shape, ir::ToString(part->shape()));
     auto memory = client->addressable_devices()[static_cast<int>(d)]->default_memory_space();
     if (!memory.ok()) return FromStatus(memory.status(), Code::kEnvironment, fmt::format("device {}", d));
@@ -118,7 +160,7 @@ Result<std::unique_ptr<PjrtArray>> AdoptParts(const std::shared_ptr<::xla::PjRtC
     }
     buffers.push_back(std::move(*buffer));
   }
-  return std::make_unique<PjrtArray>(client, shape, spec, mesh, std::move(buffers));
+  return std::make_unique<PjrtArray>(client, shape, spec, mesh, std::move(buffers), group);
 }
 
 }  // namespace alpa::xla

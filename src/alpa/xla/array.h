@@ -13,14 +13,16 @@ class PjrtArray : public Array {
  public:
   using Buffers = std::vector<std::unique_ptr<::xla::PjRtBuffer>>;
 
-  // `buffers[d]` is the part of device d of `mesh`. `client` is kept alive as long as the array.
+  // `buffers[d]` is the part of the process's device d. `client` is kept alive as long as the array. `group`: of a
+  // client that spans processes, or null.
   PjrtArray(std::shared_ptr<::xla::PjRtClient> client, ir::Shape shape, sharding::Spec spec, cluster::Mesh mesh,
-            Buffers buffers)
+            Buffers buffers, std::shared_ptr<process::Group> group = nullptr)
       : client_(std::move(client)),
         shape_(std::move(shape)),
         spec_(std::move(spec)),
         mesh_(std::move(mesh)),
-        buffers_(std::move(buffers)) {}
+        buffers_(std::move(buffers)),
+        group_(std::move(group)) {}
 
   const ir::Shape& shape() const override { return shape_; }
   Status Wait() const override;
@@ -31,24 +33,28 @@ class PjrtArray : public Array {
 
  private:
   Result<ir::HostTensor> ShardToHost(size_t device) const;
+  Status Gather(ir::HostTensor& out) const;
 
   std::shared_ptr<::xla::PjRtClient> client_;
   ir::Shape shape_;
   sharding::Spec spec_;
   cluster::Mesh mesh_;
   Buffers buffers_;
+  std::shared_ptr<process::Group> group_;
 };
 
 // XLA's name for an element type.
 ::xla::PrimitiveType ToPrimitiveType(ir::DType type);
 
-// Copies the parts of `tensor` that `spec` says to the devices of `client`.
+// Copies the parts of `tensor` that `spec` says to the devices that `client` has in this process.
 Result<std::unique_ptr<PjrtArray>> PutOnDevices(const std::shared_ptr<::xla::PjRtClient>& client,
+                                                const std::shared_ptr<process::Group>& group,
                                                 const ir::HostTensor& tensor, const sharding::Spec& spec,
                                                 const cluster::Mesh& mesh);
 
 // The same of parts that are there already; see Client::PutParts.
 Result<std::unique_ptr<PjrtArray>> AdoptParts(const std::shared_ptr<::xla::PjRtClient>& client,
+                                              const std::shared_ptr<process::Group>& group,
                                               std::vector<ir::HostTensor> parts, const ir::Shape& shape,
                                               const sharding::Spec& spec, const cluster::Mesh& mesh);
 

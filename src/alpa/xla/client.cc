@@ -15,6 +15,7 @@
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
 #include "xla/ffi/ffi_api.h"
+#include "xla/pjrt/plugin/xla_cpu/cpu_topology.h"
 #include "xla/service/custom_call_target_registry.h"
 
 namespace alpa::xla {
@@ -26,16 +27,17 @@ Seconds Since(std::chrono::steady_clock::time_point start) {
 
 class PjrtExecutable : public Executable {
  public:
-  PjrtExecutable(std::shared_ptr<::xla::PjRtClient> client, int32_t launch_id,
+  PjrtExecutable(std::shared_ptr<::xla::PjRtClient> client, std::shared_ptr<process::Group> group, int32_t launch_id,
                  std::unique_ptr<::xla::PjRtLoadedExecutable> loaded, plan::Plan plan, std::vector<ir::Shape> outputs,
                  ExecutableStats stats)
       : client_(std::move(client)),
+        group_(std::move(group)),
         launch_id_(launch_id),
         loaded_(std::move(loaded)),
         plan_(std::move(plan)),
         outputs_(std::move(outputs)),
         stats_(std::move(stats)) {
-    arguments_.resize(static_cast<size_t>(plan_.mesh.size()));
+    arguments_.resize(loaded_->addressable_devices().size());
   }
 
   Result<std::vector<std::unique_ptr<Array>>> Run(const std::vector<Array*>& arguments) override {
@@ -46,6 +48,7 @@ class PjrtExecutable : public Executable {
     }
     ::xla::ExecuteOptions options;
     options.launch_id = launch_id_;
+    if (group_ != nullptr) options.execution_mode = ::xla::ExecuteOptions::ExecutionMode::kAsynchronous;
     auto results = loaded_->Execute(absl::MakeSpan(arguments_), options);
     if (!results.ok()) return FromStatus(results.status(), Code::kEnvironment, "the step failed");
     std::vector<std::unique_ptr<Array>> out;
@@ -53,7 +56,7 @@ class PjrtExecutable : public Executable {
       PjrtArray::Buffers buffers;
       for (auto& device : *results) buffers.push_back(std::move(device[o]));
       out.push_back(
-          std::make_unique<PjrtArray>(client_, outputs_[o], plan_.outputs[o], plan_.mesh, std::move(buffers)));
+          std::make_unique<PjrtArray>(client_, outputs_[o], plan_.outputs[o], plan_.mesh, std::move(buffers), group_));
     }
     return out;
   }
@@ -68,6 +71,7 @@ class PjrtExecutable : public Executable {
 
  private:
   std::shared_ptr<::xla::PjRtClient> client_;
+  std::shared_ptr<process::Group> group_;  // null: one process
   const int32_t launch_id_;
   std::unique_ptr<::xla::PjRtLoadedExecutable> loaded_;
   plan::Plan plan_;
@@ -119,11 +123,13 @@ void ChooseKernels(const ir::Module& module, ::xla::CompileOptions* options) {
 
 class PjrtClientAdapter : public Client {
  public:
-  explicit PjrtClientAdapter(std::shared_ptr<::xla::PjRtClient> client)
-      : client_(std::move(client)), launch_id_(NextLaunchId()) {}
+  PjrtClientAdapter(std::shared_ptr<::xla::PjRtClient> client, std::shared_ptr<process::Group> group)
+      : client_(std::move(client)), group_(std::move(group)), launch_id_(group_ == nullptr ? NextLaunchId() : 0) {}
 
   std::string platform() const override { return std::string(client_->platform_name()); }
-  int64_t device_count() const override { return client_->addressable_device_count(); }
+  int64_t device_count() const override { return local_device_count() * (group_ == nullptr ? 1 : group_->size()); }
+  int64_t first_local_device() const override { return group_ == nullptr ? 0 : group_->rank() * local_device_count(); }
+  int64_t local_device_count() const override { return client_->addressable_device_count(); }
 
   Result<std::unique_ptr<Executable>> Compile(const ImportedStep& step, const plan::Plan& plan,
                                               const CompileOptions& options) override {
@@ -133,6 +139,12 @@ class PjrtClientAdapter : public Client {
                    fmt::format("the plan needs {} devices, {} has {}", plan.mesh.size(), platform(), device_count()),
                    ""};
     }
+    if (group_ != nullptr && plan.mesh.size() != device_count()) {
+      return Error{Code::kInvalidArgument,
+                   fmt::format("the plan is for {} devices, the {} processes have {}", plan.mesh.size(), group_->size(),
+                               device_count()),
+                   "a mesh that spans processes has all devices of each"};
+    }
     if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
     const auto start = std::chrono::steady_clock::now();
     ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
@@ -141,13 +153,17 @@ class PjrtClientAdapter : public Client {
     for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
     ExecutableStats stats = Stats(*loaded, plan.mesh, Since(start));
     stats.collectives = partitioned.collectives;
-    return std::unique_ptr<Executable>(std::make_unique<PjrtExecutable>(client_, launch_id_, std::move(loaded), plan,
-                                                                        std::move(outputs), std::move(stats)));
+    return std::unique_ptr<Executable>(std::make_unique<PjrtExecutable>(client_, group_, launch_id_, std::move(loaded),
+                                                                        plan, std::move(outputs), std::move(stats)));
   }
 
   Result<std::unique_ptr<Executable>> CompileMicrobatched(const ImportedStep& step, const MicrobatchSplit& split,
                                                           const CompileOptions& options) override {
     if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
+    if (group_ != nullptr) {
+      return Error{Code::kUnsupported, "microbatches on a mesh that spans processes",
+                   "run it in one process, or without microbatches"};
+    }
     const cluster::Mesh mesh = cluster::MakeMesh({1});
     if (split.count == 1) {
       plan::Plan plan;
@@ -165,19 +181,20 @@ class PjrtClientAdapter : public Client {
 
   Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
                                      const cluster::Mesh& mesh) override {
-    ALPA_TRY(std::unique_ptr<PjrtArray> array, PutOnDevices(client_, tensor, spec, mesh));
+    ALPA_TRY(std::unique_ptr<PjrtArray> array, PutOnDevices(client_, group_, tensor, spec, mesh));
     return std::unique_ptr<Array>(std::move(array));
   }
 
   Result<std::unique_ptr<Array>> PutParts(std::vector<ir::HostTensor> parts, const ir::Shape& shape,
                                           const sharding::Spec& spec, const cluster::Mesh& mesh) override {
-    ALPA_TRY(std::unique_ptr<PjrtArray> array, AdoptParts(client_, std::move(parts), shape, spec, mesh));
+    ALPA_TRY(std::unique_ptr<PjrtArray> array, AdoptParts(client_, group_, std::move(parts), shape, spec, mesh));
     return std::unique_ptr<Array>(std::move(array));
   }
 
  private:
   // Devices of different clients have the same numbers, and where devices of one launch meet is known by these and the
-  // number of the launch in all the process: so each client has launches of its own.
+  // number of the launch in all the process: so each client has launches of its own. Clients that span processes meet
+  // by their groups.
   static int32_t NextLaunchId() {
     static std::atomic<int32_t> next{0};
     return ++next;
@@ -218,19 +235,27 @@ class PjrtClientAdapter : public Client {
     build.set_num_partitions(n);
     build.set_use_spmd_partitioning(n > 1);
     ::xla::DeviceAssignment assignment(1, n);
-    for (int d = 0; d < n; ++d) assignment(0, d) = client_->addressable_devices()[d]->global_device_id().value();
+    for (int d = 0; d < n; ++d) assignment(0, d) = DeviceNumber(d);
     build.set_device_assignment(assignment);
     return options;
   }
 
+  // XLA's number of device d of the mesh.
+  int DeviceNumber(int d) const {
+    const auto local = static_cast<int>(local_device_count());
+    if (group_ != nullptr) return static_cast<int>(::xla::PackCpuDeviceId(d / local, d % local).value());
+    return static_cast<int>(client_->addressable_devices()[d]->global_device_id().value());
+  }
+
   std::shared_ptr<::xla::PjRtClient> client_;
+  std::shared_ptr<process::Group> group_;  // null: one process
   const int32_t launch_id_;
 };
 
 }  // namespace
 
-std::unique_ptr<Client> MakeClient(std::shared_ptr<::xla::PjRtClient> client) {
-  return std::make_unique<PjrtClientAdapter>(std::move(client));
+std::unique_ptr<Client> MakeClient(std::shared_ptr<::xla::PjRtClient> client, std::shared_ptr<process::Group> group) {
+  return std::make_unique<PjrtClientAdapter>(std::move(client), std::move(group));
 }
 
 }  // namespace alpa::xla

@@ -11,7 +11,9 @@ class PjRtClient;
 
 namespace alpa::xla {
 
-// Takes over `client`, whose devices run what is compiled through the result.
-std::unique_ptr<Client> MakeClient(std::shared_ptr<::xla::PjRtClient> client);
+// Takes over `client`, whose devices run what is compiled through the result. `group`: that of a client over devices of
+// several processes, or null.
+std::unique_ptr<Client> MakeClient(std::shared_ptr<::xla::PjRtClient> client,
+                                   std::shared_ptr<process::Group> group = nullptr);
 
 }  // namespace alpa::xla

@@ -17,6 +17,7 @@
 #include "alpa/ir/host_tensor.h"
 #include "alpa/ir/module.h"
 #include "alpa/plan/plan.h"
+#include "alpa/process/group.h"
 #include "alpa/sharding/spec.h"
 #include "alpa/xla/imported_step.h"
 #include "alpa/xla/stage.h"
@@ -28,11 +29,12 @@ class Array {
  public:
   virtual ~Array() = default;
   virtual const ir::Shape& shape() const = 0;  // of the whole array
-  // Waits until the array is computed. kEnvironment when its computation failed.
+  // Waits until this process's parts are computed. kEnvironment when the computation failed.
   virtual Status Wait() const = 0;
-  // Copies it to the host, from one copy of each part.
+  // Copies it to the host, from one copy of each part. Of a client that spans processes: every process calls it, for
+  // the same arrays in the same order, and gets the whole; without messages where each process has all parts.
   virtual Result<ir::HostTensor> ToHost() const = 0;
-  // Copies every device's part to the host, in the order of the mesh's devices.
+  // Copies the part of every device of this process to the host, in the order of the mesh's devices.
   virtual Result<std::vector<ir::HostTensor>> ShardsToHost() const = 0;
 };
 
@@ -65,12 +67,17 @@ struct CompileOptions {
   std::vector<ir::Alias> donate;
 };
 
-// The devices of one host, as one process drives them.
+// The devices of one host, as one process drives them; or those of several processes, as one mesh. In the latter case
+// the mesh of each plan has all device_count() devices, and all processes make the same calls in the same order (but
+// for Put and ShardsToHost, which are a process's own).
 class Client {
  public:
   virtual ~Client() = default;
   virtual std::string platform() const = 0;
-  virtual int64_t device_count() const = 0;
+  virtual int64_t device_count() const = 0;  // of all processes
+  // Devices first_local_device() .. first_local_device() + local_device_count() - 1 of a mesh are of this process.
+  virtual int64_t first_local_device() const { return 0; }
+  virtual int64_t local_device_count() const { return device_count(); }
   // Compiles the step for the mesh and layouts of `plan` on devices 0 .. mesh.size()-1.
   virtual Result<std::unique_ptr<Executable>> Compile(const ImportedStep& step, const plan::Plan& plan,
                                                       const CompileOptions& options) = 0;
@@ -80,11 +87,13 @@ class Client {
   virtual Result<std::unique_ptr<Executable>> CompileMicrobatched(const ImportedStep& step,
                                                                   const MicrobatchSplit& split,
                                                                   const CompileOptions& options) = 0;
-  // Copies `tensor` to the devices as `spec` says. Safe to call from any thread.
+  // Copies the parts that `spec` says to the devices of this process; `tensor` is the whole (what lies on others'
+  // devices is not read). Safe to call from any thread.
   virtual Result<std::unique_ptr<Array>> Put(const ir::HostTensor& tensor, const sharding::Spec& spec,
                                              const cluster::Mesh& mesh) = 0;
-  // The same of parts that are there already: one for each device of `mesh`, in order, of the shape that `spec` gives
-  // it. The array may keep the memory of `parts` instead of copying it. Safe to call from any thread.
+  // The same of parts that are there already: one for each device of `mesh` that this process has, in order, of the
+  // shape that `spec` gives it. The array may keep the memory of `parts` instead of copying it. Safe to call from any
+  // thread.
   virtual Result<std::unique_ptr<Array>> PutParts(std::vector<ir::HostTensor> parts, const ir::Shape& shape,
                                                   const sharding::Spec& spec, const cluster::Mesh& mesh) = 0;
 };
@@ -106,6 +115,11 @@ class Engine {
   virtual Result<StagePrograms> CutStage(const ImportedStep& step, const StageCut& cut) = 0;
   // `devices` virtual CPU devices in this process, 1 .. cluster::kMaxDevices.
   virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) = 0;
+  // A mesh that spans the processes of `group`, with `devices` virtual CPU devices in each: device d of the mesh is
+  // number d % devices of process d / devices. The client alone uses `group` (process::Duplicate makes one for it). Its
+  // steps run asynchronously, so that meshes which share processes do not wait for each other's launches; a step waits
+  // for ever when another process does not run it.
+  virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices, std::unique_ptr<process::Group> group) = 0;
   // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi).
   virtual Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) = 0;
 };

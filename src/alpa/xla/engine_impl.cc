@@ -6,6 +6,7 @@
 #include "alpa/xla/import.h"
 #include "alpa/xla/partition.h"
 #include "alpa/xla/plugin.h"
+#include "alpa/xla/process_collectives.h"
 #include "alpa/xla/split_stage.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
@@ -30,21 +31,32 @@ class EngineImpl : public Engine {
     return SplitStage(step, cut);
   }
 
-  Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) override {
+  Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices) override { return StartCpuClient(devices, nullptr); }
+
+  Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices, std::unique_ptr<process::Group> group) override {
+    return StartCpuClient(devices, std::move(group));
+  }
+
+  Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) override {
+    ALPA_TRY(std::shared_ptr<::xla::PjRtClient> client, OpenPlugin(plugin));
+    return MakeClient(std::move(client));
+  }
+
+ private:
+  static Result<std::unique_ptr<Client>> StartCpuClient(int64_t devices, std::shared_ptr<process::Group> group) {
     if (devices < 1 || devices > cluster::kMaxDevices) {
       return Error{Code::kInvalidArgument,
                    fmt::format("{} virtual devices: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
     }
     ::xla::CpuClientOptions options;
     options.cpu_device_count = static_cast<int>(devices);
+    if (group != nullptr) {
+      options.process_id = group->rank();
+      options.collectives = MakeProcessCollectives(group);
+    }
     auto client = ::xla::GetXlaPjrtCpuClient(options);
     if (!client.ok()) return FromStatus(client.status(), Code::kEnvironment, "XLA's CPU client does not start");
-    return MakeClient(std::move(*client));
-  }
-
-  Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) override {
-    ALPA_TRY(std::shared_ptr<::xla::PjRtClient> client, OpenPlugin(plugin));
-    return MakeClient(std::move(client));
+    return MakeClient(std::move(*client), std::move(group));
   }
 };
 

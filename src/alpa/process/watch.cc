@@ -1,0 +1,297 @@
+#include "alpa/process/watch.h"
+
+#include <fmt/format.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is POSIX
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace alpa::process {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kBeat(100);
+constexpr uint64_t kChannel = 0;
+// After SIGTERM: so long the watch listens who is still there, and so long a living process is silent at most. mpirun
+// sends SIGKILL after a second.
+constexpr Seconds kListen{0.5};
+constexpr Seconds kSilence{0.4};
+constexpr Seconds kMessageOut{0.25};   // for the last message to leave the process
+constexpr Seconds kWaitForPrinter{2};  // the process that prints is to end first, since mpirun then ends the others
+
+constexpr int kTermStatus = 128 + SIGTERM;
+
+std::atomic<bool> terminated = false;
+static_assert(std::atomic<bool>::is_always_lock_free);  // it is set by a signal handler
+
+Seconds Since(Clock::time_point t) { return Seconds(std::chrono::duration<double>(Clock::now() - t).count()); }
+void Sleep(Seconds s) { std::this_thread::sleep_for(std::chrono::duration<double>(s.value)); }
+
+std::string HostName() {
+  char name[256] = {};  // NOLINT(modernize-avoid-c-arrays)
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+// What a process says of itself, ten times a second.
+struct Beat {
+  enum Kind : char { kAlive = 'a', kDone = 'd', kEnding = 'e' };  // kEnding: it has printed why all end
+  Kind kind = kAlive;
+  uint64_t changes = 0;
+  bool waiting = false;
+  std::string host, text;
+};
+
+std::string Pack(const Beat& b) {
+  return fmt::format("{}{} {} {}\n{}", static_cast<char>(b.kind), b.changes, b.waiting ? 1 : 0, b.host, b.text);
+}
+
+Beat Unpack(const std::string& text) {
+  Beat b;
+  b.kind = static_cast<Beat::Kind>(text[0]);
+  const size_t first = text.find(' ');
+  const size_t line = text.find('\n');
+  b.changes = std::stoull(text.substr(1, first - 1));
+  b.waiting = text[first + 1] == '1';
+  b.host = text.substr(first + 3, line - first - 3);
+  b.text = text.substr(line + 1);
+  return b;
+}
+
+// What is known of another process.
+struct Peer {
+  Transfer next;  // its next beat
+  Beat last;
+  Clock::time_point heard = Clock::now();
+  Clock::time_point moved = Clock::now();  // its activities have changed
+
+  bool done() const { return last.kind == Beat::kDone; }
+};
+
+void PrintAndExit(int exit_status, const std::string& message) {
+  std::fflush(stdout);
+  if (!message.empty()) std::fprintf(stderr, "alpa: %s\n", message.c_str());
+  std::fflush(stderr);
+  ::_exit(exit_status);
+}
+
+class WatchImpl : public Watch {
+ public:
+  WatchImpl(Group& group, WatchOptions options)
+      : options_(std::move(options)), group_(Duplicate(group, "watch")), host_(HostName()) {
+    if (options_.end == nullptr) options_.end = PrintAndExit;
+    peers_.resize(static_cast<size_t>(group_->size()));
+    for (int r = 0; r < group_->size(); ++r) {
+      if (r != group_->rank()) Of(r).next = group_->ReceiveText(r, kChannel);
+    }
+    if (options_.catch_sigterm) {
+      terminated = false;
+      struct sigaction action {};
+      action.sa_handler = [](int) { terminated = true; };
+      sigaction(SIGTERM, &action, &before_);
+    }
+    thread_ = std::thread([this] { Work(); });
+  }
+
+  ~WatchImpl() override {
+    stop_ = true;
+    thread_.join();
+    if (!ended_) Send(Beat::kDone);
+    for (Peer& peer : peers_) peer.next.Cancel();
+    if (options_.catch_sigterm) sigaction(SIGTERM, &before_, nullptr);
+  }
+
+  Activity& AddActivity() override {
+    const std::lock_guard lock(mutex_);
+    return activities_.emplace_back();
+  }
+
+  void Fail(const Error& error) override {
+    std::unique_lock lock(mutex_);
+    failure_ = error;
+    failed_.wait(lock, [this] { return ended_.load(); });
+  }
+
+ private:
+  Peer& Of(int rank) { return peers_[static_cast<size_t>(rank)]; }
+
+  void Work() {
+    Clock::time_point last = Clock::now();
+    Clock::time_point signal{};  // when SIGTERM was noticed
+    while (!stop_ && !ended_) {
+      // Stopped ourselves (Ctrl-Z, a debugger): what others said meanwhile is still to be read.
+      if (Since(last) > Seconds(2)) Forgive();
+      last = Clock::now();
+      Send(Beat::kAlive);
+      Listen();
+      CheckFailure();
+      if (ended_) return;
+      if (options_.catch_sigterm && terminated && signal == Clock::time_point{}) signal = Clock::now();
+      if (signal == Clock::time_point{}) {
+        CheckDead(options_.dead_after);
+        CheckHang();
+      } else if (Since(signal) > kListen) {
+        CheckDead(kSilence);
+        if (!ended_) End(kTermStatus, "ended by SIGTERM", group_->rank() == FirstAlive(-1));
+      }
+      std::this_thread::sleep_for(kBeat);
+    }
+  }
+
+  Beat Mine(Beat::Kind kind) {
+    Beat b;
+    b.kind = kind;
+    b.host = host_;
+    b.waiting = true;
+    const std::lock_guard lock(mutex_);
+    for (const Activity& activity : activities_) {
+      const Activity::Snapshot s = activity.Read();
+      b.changes += s.changes;
+      b.waiting = b.waiting && (s.waiting || s.text.empty());
+      if (s.text.empty()) continue;
+      if (!b.text.empty()) b.text += "; ";
+      b.text += s.text;
+    }
+    return b;
+  }
+
+  void Send(Beat::Kind kind) {
+    const Beat mine = Mine(kind);
+    Peer& self = Of(group_->rank());
+    if (mine.changes != self.last.changes) self.moved = Clock::now();
+    self.last = mine;
+    self.heard = Clock::now();
+    for (int r = 0; r < group_->size(); ++r) {
+      if (r != group_->rank() && !Of(r).done()) group_->SendText(r, kChannel, Pack(mine));
+    }
+  }
+
+  void Listen() {
+    for (int r = 0; r < group_->size(); ++r) {
+      Peer& peer = Of(r);
+      while (r != group_->rank() && peer.next.done() && !peer.done()) {
+        const Beat beat = Unpack(peer.next.TakeText());
+        if (beat.changes != peer.last.changes) peer.moved = Clock::now();
+        peer.last = beat;
+        peer.heard = Clock::now();
+        if (beat.kind == Beat::kEnding) return End(ExitStatus({Code::kEnvironment, "", ""}), "", false);
+        if (!peer.done()) peer.next = group_->ReceiveText(r, kChannel);
+      }
+    }
+  }
+
+  void Forgive() {
+    for (Peer& peer : peers_) peer.heard = peer.moved = Clock::now();
+  }
+
+  // The lowest rank that still runs, other than `except`.
+  int FirstAlive(int except) {
+    for (int r = 0; r < group_->size(); ++r) {
+      if (r != except && !Of(r).done() && Since(Of(r).heard) < options_.dead_after) return r;
+    }
+    return group_->rank();
+  }
+
+  std::string Name(int rank) { return fmt::format("process {} ({})", rank, Of(rank).last.host); }
+  std::string Where(int rank) {
+    const std::string& text = Of(rank).last.text;
+    return text.empty() ? "before its first step" : "at: " + text;
+  }
+
+  // Of several silent processes the one that was so first is the cause.
+  void CheckDead(Seconds after) {
+    int dead = -1;
+    for (int r = 0; r < group_->size(); ++r) {
+      if (Of(r).done() || Since(Of(r).heard) <= after) continue;
+      if (dead < 0 || Of(r).heard < Of(dead).heard) dead = r;
+    }
+    if (dead < 0) return;
+    End(ExitStatus({Code::kEnvironment, "", ""}),
+        fmt::format("{} died or does not answer; it was last heard of {} ago, {}\n"
+                    "  all processes end; with a checkpoint the run can go on (--resume)",
+                    Name(dead), ToString(Since(Of(dead).heard)), Where(dead)),
+        group_->rank() == FirstAlive(dead));
+  }
+
+  void CheckFailure() {
+    std::optional<Error> failure;
+    {
+      const std::lock_guard lock(mutex_);
+      failure = failure_;
+    }
+    if (!failure.has_value()) return;
+    End(ExitStatus(*failure), fmt::format("{}: {}", Name(group_->rank()), ToString(*failure)), true);
+  }
+
+  void CheckHang() {
+    if (options_.hang_limit.value <= 0) return;
+    std::string guilty, all;
+    for (int r = 0; r < group_->size(); ++r) {
+      if (Since(Of(r).moved) <= options_.hang_limit || Of(r).last.changes == 0) return;
+      const std::string line = fmt::format("\n  {}, {}", Name(r), Where(r));
+      all += line;
+      if (!Of(r).last.waiting) guilty += line;
+    }
+    End(ExitStatus({Code::kEnvironment, "", ""}),
+        fmt::format(
+            "nothing has moved for {}{}", ToString(options_.hang_limit),
+            guilty.empty() ? "; all processes wait for each other:" + all : "; these hold the others up:" + guilty),
+        group_->rank() == FirstAlive(-1));
+  }
+
+  // Ends this process. The one that prints says so to the others and ends first.
+  void End(int exit_status, const std::string& message, bool print) {
+    if (options_.before_ending != nullptr) options_.before_ending();
+    if (print) {
+      Send(Beat::kEnding);
+      Sleep(kMessageOut);
+    } else if (!message.empty()) {
+      WaitForPrinter();
+    }
+    options_.end(exit_status, print ? message : "");
+    const std::lock_guard lock(mutex_);  // only in tests: here a program has ended
+    ended_ = true;
+    failed_.notify_all();
+  }
+
+  void WaitForPrinter() {
+    const Clock::time_point start = Clock::now();
+    while (Since(start) < kWaitForPrinter) {
+      for (int r = 0; r < group_->size(); ++r) {
+        if (r == group_->rank() || !Of(r).next.done()) continue;
+        if (Of(r).done() || Unpack(Of(r).next.TakeText()).kind == Beat::kEnding) return;
+        Of(r).next = group_->ReceiveText(r, kChannel);
+      }
+      std::this_thread::sleep_for(kBeat / 4);
+    }
+  }
+
+  WatchOptions options_;
+  std::unique_ptr<Group> group_;
+  const std::string host_;
+  std::mutex mutex_;
+  std::condition_variable failed_;
+  std::optional<Error> failure_;     // of Fail
+  std::deque<Activity> activities_;  // grows, never moves
+  std::vector<Peer> peers_;          // the thread's; the own entry is a mirror
+  std::atomic<bool> stop_ = false, ended_ = false;
+  struct sigaction before_ {};
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Watch> StartWatch(Group& group, const WatchOptions& options) {
+  return std::make_unique<WatchImpl>(group, options);
+}
+
+}  // namespace alpa::process
