@@ -45,7 +45,7 @@ std::vector<double> LossesIn(const fs::path& metrics) {
 }
 
 std::string StateAt(const fs::path& checkpoints, int64_t step) {
-  auto bytes = ReadFile(runtime::CheckpointPath(checkpoints, step) / "state.safetensors");
+  auto bytes = ReadFile(runtime::CheckpointPath(checkpoints, step) / "shard-00000-of-00001.safetensors");
   ALPA_CHECK(bytes.ok(), bytes.ok() ? "" : bytes.error().message);
   return *std::move(bytes);
 }
@@ -270,8 +270,9 @@ class Refused : public ResumedSession {
   fs::path newest() const { return runtime::CheckpointPath(folder_ / "ck", 3); }
 };
 
-TEST_F(Refused, WhenAnyByteIsDamaged) {
-  for (const char* const file : {"state.safetensors", "manifest.json"}) {
+TEST_F(Refused, WhenAnyByteOfTheOnlyOneIsDamaged) {
+  fs::remove_all(runtime::CheckpointPath(folder_ / "ck", 2));
+  for (const char* const file : {"shard-00000-of-00001.safetensors", "manifest.json"}) {
     const std::string sound = *ReadFile(newest() / file);
     for (const size_t at : {size_t{0}, sound.size() / 3, sound.size() - 3}) {
       std::string damaged = sound;
@@ -285,12 +286,25 @@ TEST_F(Refused, WhenAnyByteIsDamaged) {
   EXPECT_TRUE(Run("mlp_b24.mlirbc", 4, true).ok()) << "the sound one is still good";
 }
 
+TEST_F(Refused, OnlyTheDamagedOneWhenThereIsAnother) {
+  const fs::path shard = newest() / "shard-00000-of-00001.safetensors";
+  fs::resize_file(shard, fs::file_size(shard) - 1);
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(Run("mlp_b24.mlirbc", 4, true).ok());
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find(shard.string() + ": "), std::string::npos) << said;
+  EXPECT_NE(said.find("(truncated); going on from " + runtime::CheckpointPath(folder_ / "ck", 2).string()),
+            std::string::npos)
+      << said;
+}
+
 TEST_F(Refused, WhenItIsTruncatedOrIncomplete) {
-  const std::string sound = *ReadFile(newest() / "state.safetensors");
-  runtime::Write(newest() / "state.safetensors", sound.substr(0, sound.size() - 1));
-  Expect(Run("mlp_b24.mlirbc", 5, true), Code::kCorrupt, "state.safetensors", Snapshot(folder_.path()));
-  fs::remove(newest() / "state.safetensors");
-  Expect(Run("mlp_b24.mlirbc", 5, true), Code::kCorrupt, "state.safetensors", Snapshot(folder_.path()));
+  fs::remove_all(runtime::CheckpointPath(folder_ / "ck", 2));
+  const std::string sound = *ReadFile(newest() / "shard-00000-of-00001.safetensors");
+  runtime::Write(newest() / "shard-00000-of-00001.safetensors", sound.substr(0, sound.size() - 1));
+  Expect(Run("mlp_b24.mlirbc", 5, true), Code::kCorrupt, "shard-00000-of-00001.safetensors", Snapshot(folder_.path()));
+  fs::remove(newest() / "shard-00000-of-00001.safetensors");
+  Expect(Run("mlp_b24.mlirbc", 5, true), Code::kCorrupt, "shard-00000-of-00001.safetensors", Snapshot(folder_.path()));
 }
 
 TEST_F(Refused, WhenItIsOfAnotherModelOrOtherData) {

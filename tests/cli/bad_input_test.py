@@ -353,6 +353,9 @@ def plans():
     case("plan of a later version", ["p.json"], *run, prepare=saved(lambda t: t.replace('"alpa_plan": 2', '"alpa_plan": 99')))
 
 
+SHARD = "shard-00000-of-00001.safetensors"
+
+
 def checkpoints():
     step = "ck/step-00000002"
     def trained(damage=lambda folder: None, of=MLP):
@@ -370,18 +373,18 @@ def checkpoints():
     resume = ["run", MLP, "-q", "--steps", "4", "--checkpoint", "ck", "--resume", "--metrics", "m.jsonl"]
     case("resume without a folder", ["ck"], *resume)
     case("resume from an empty folder", ["ck"], *resume, prepare=lambda folder: os.mkdir(f"{folder}/ck"))
-    case("resume, state flipped by a bit", ["state.safetensors"], *resume,
-         prepare=trained(lambda f: flip(f"{f}/{step}/state.safetensors", 20000)))
-    case("resume, header of the state flipped", ["state.safetensors"], *resume,
-         prepare=trained(lambda f: flip(f"{f}/{step}/state.safetensors", 3)))
+    case("resume, state flipped by a bit", [SHARD], *resume,
+         prepare=trained(lambda f: flip(f"{f}/{step}/{SHARD}", 20000)))
+    case("resume, header of the state flipped", [SHARD], *resume,
+         prepare=trained(lambda f: flip(f"{f}/{step}/{SHARD}", 3)))
     for at in [30, 100, 300, -20]:
         case(f"resume, manifest flipped at {at}", [step], *resume,
              prepare=trained(lambda f, at=at: flip(f"{f}/{step}/manifest.json", at)))
     for part in [0, 0.5, 0.999]:
-        case(f"resume, state cut to {part}", ["state.safetensors"], *resume, prepare=trained(cut("state.safetensors", part)))
+        case(f"resume, state cut to {part}", [SHARD], *resume, prepare=trained(cut(SHARD, part)))
         case(f"resume, manifest cut to {part}", ["manifest.json"], *resume, prepare=trained(cut("manifest.json", part)))
-    case("resume, state missing", ["state.safetensors"], *resume,
-         prepare=trained(lambda f: os.remove(f"{f}/{step}/state.safetensors")))
+    case("resume, state missing", [SHARD], *resume,
+         prepare=trained(lambda f: os.remove(f"{f}/{step}/{SHARD}")))
     case("resume, manifest missing", [step], *resume, prepare=trained(lambda f: os.remove(f"{f}/{step}/manifest.json")))
     case("resume with another model", ["ck", "another model"], *resume, prepare=trained(of=model("mlp_b24.mlirbc")))
     case("resume with other data", ["ck", "data"], *resume, "--init", "random:7", prepare=trained())
@@ -391,8 +394,8 @@ def checkpoints():
     case("checkpoints of another model", ["ck"], *new, prepare=trained(of=model("mlp_b24.mlirbc")))
     case("checkpoints, bad model given", ["truncated.mlirbc"], "run", bad("truncated.mlirbc"), "--checkpoint", "ck",
          "--resume", prepare=trained())
-    case("init from a damaged checkpoint", ["state.safetensors"], "run", MLP, "--init", f"{step}/state.safetensors",
-         prepare=trained(cut("state.safetensors", 0.5)))
+    case("init from a damaged checkpoint", [SHARD], "run", MLP, "--init", f"{step}/{SHARD}",
+         prepare=trained(cut(SHARD, 0.5)))
 
 
 def main():

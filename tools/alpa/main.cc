@@ -1,4 +1,6 @@
 // The command line of alpa: reads options, calls the driver, prints its errors.
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGXFSZ is POSIX
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
@@ -235,6 +237,7 @@ int Finish(const alpa::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error of write(), not the end
   CLI::App app("alpa parallelizes deep-learning training: a JAX step (StableHLO) in, trained on many devices.", "alpa");
   app.set_version_flag("--version", std::string("alpa ") + alpa::driver::kVersion);
   app.set_help_all_flag("--help-all", "help of all commands");

@@ -24,6 +24,8 @@ std::string_view CodeName(Code code) {
       return "environment";
     case Code::kOutOfTolerance:
       return "out of tolerance";
+    case Code::kInterrupted:
+      return "interrupted";
   }
   return "unknown";
 }
@@ -32,7 +34,10 @@ std::string ToString(const Error& error) {
   return error.hint.empty() ? error.message : error.message + "\n  " + error.hint;
 }
 
-int ExitStatus(const Error& error) { return error.code == Code::kOutOfTolerance ? 1 : 2; }
+int ExitStatus(const Error& error) {
+  if (error.code == Code::kInterrupted) return 3;
+  return error.code == Code::kOutOfTolerance ? 1 : 2;
+}
 
 namespace internal {
 void CheckFailed(const char* file, int line, const char* condition, const std::string& message) {

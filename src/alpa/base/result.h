@@ -26,6 +26,7 @@ enum class Code {
   kIo,               // the file system refused (permission, disk full)
   kEnvironment,      // library, plugin, device or memory trouble
   kOutOfTolerance,   // a comparison of numbers failed; the only code that ends with exit status 1
+  kInterrupted,      // a signal ended the work early, in good order; the only code that ends with exit status 3
 };
 
 std::string_view CodeName(Code code);
@@ -42,7 +43,7 @@ struct Error {
 // `message`, and `hint` on a line of its own.
 std::string ToString(const Error& error);
 
-// Exit status of the program for an error: 1 for kOutOfTolerance, else 2.
+// Exit status of the program for an error: 1 for kOutOfTolerance, 3 for kInterrupted, else 2.
 int ExitStatus(const Error& error);
 
 // A value or an Error. Check with `ok()` before `value()`.

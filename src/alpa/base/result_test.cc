@@ -16,6 +16,7 @@ TEST(Error, ShowsTheHintOnALineOfItsOwn) {
 
 TEST(Error, EndsWith1OnlyWhenNumbersAreOutOfTolerance) {
   EXPECT_EQ(ExitStatus({Code::kOutOfTolerance, "", ""}), 1);
+  EXPECT_EQ(ExitStatus({Code::kInterrupted, "", ""}), 3);
   for (const Code code : {Code::kInvalidInput, Code::kUnsupported, Code::kAmbiguous, Code::kInvalidArgument,
                           Code::kNotFound, Code::kMismatch, Code::kCorrupt, Code::kIo, Code::kEnvironment}) {
     EXPECT_EQ(ExitStatus({code, "", ""}), 2) << CodeName(code);
@@ -33,6 +34,7 @@ TEST(Error, NamesEachCode) {
   EXPECT_EQ(CodeName(Code::kIo), "input/output");
   EXPECT_EQ(CodeName(Code::kEnvironment), "environment");
   EXPECT_EQ(CodeName(Code::kOutOfTolerance), "out of tolerance");
+  EXPECT_EQ(CodeName(Code::kInterrupted), "interrupted");
 }
 
 TEST(Result, HoldsAValueOrAnError) {

@@ -5,21 +5,35 @@
 namespace alpa::driver {
 namespace {
 
-std::atomic<bool> interrupted = false;
-static_assert(std::atomic<bool>::is_always_lock_free);  // it is set by a signal handler
+std::atomic<int> caught_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free);  // it is set by a signal handler
+
+void Handle(int signal) {
+  int none = 0;
+  if (caught_signal.compare_exchange_strong(none, signal)) return;
+  // The second: again, with nobody to catch it. It is delivered when this handler returns.
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
 
 }  // namespace
 
-CatchInterrupt::CatchInterrupt() {
-  interrupted = false;
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, &before_);
+CatchInterrupt::CatchInterrupt(const std::vector<int>& signals) {
+  caught_signal = 0;
+  for (const int signal : signals) {
+    struct sigaction action {
+    }, before{};
+    action.sa_handler = Handle;
+    sigaction(signal, &action, &before);
+    if (before.sa_handler == SIG_IGN) sigaction(signal, &before, nullptr);
+    before_.emplace_back(signal, before);
+  }
 }
 
-CatchInterrupt::~CatchInterrupt() { sigaction(SIGINT, &before_, nullptr); }
+CatchInterrupt::~CatchInterrupt() {
+  for (const auto& [signal, before] : before_) sigaction(signal, &before, nullptr);
+}
 
-bool CatchInterrupt::caught() const { return interrupted; }
+int CatchInterrupt::signal() const { return caught_signal; }
 
 }  // namespace alpa::driver

@@ -3,23 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <memory>
 #include <optional>
 
 #include "alpa/base/file.h"
+#include "alpa/driver/catch_interrupt.h"
 #include "alpa/driver/check.h"
+#include "alpa/driver/metrics.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/version.h"
 #include "alpa/report/collectives.h"
 #include "alpa/report/loss_curve.h"
 #include "alpa/report/progress.h"
+#include "alpa/runtime/background_saver.h"
 #include "alpa/runtime/checkpoint.h"
 #include "alpa/runtime/prefetch.h"
+#include "alpa/runtime/save_checkpoint.h"
 
 namespace alpa::driver {
 namespace {
@@ -45,33 +47,6 @@ Status CheckOptions(const RunOptions& o) {
   }
   return Ok();
 }
-
-// Steps, losses and times as JSON lines, each written out at once.
-class Metrics {
- public:
-  static Result<Metrics> Open(const std::filesystem::path& path, bool append) {
-    Metrics metrics;
-    metrics.path_ = path;
-    if (path.empty()) return metrics;
-    metrics.out_ = std::make_unique<std::ofstream>(path, append ? std::ios::app : std::ios::trunc);
-    if (!*metrics.out_) return Error{Code::kIo, fmt::format("{}: cannot be written", path.string()), ""};
-    return metrics;
-  }
-  Status Write(int64_t step, const std::optional<double>& loss, Seconds wall, double per_second,
-               const std::string& unit) {
-    if (out_ == nullptr) return Ok();
-    const std::string value = loss.has_value() && std::isfinite(*loss) ? fmt::format("{}", *loss) : "null";
-    *out_ << fmt::format("{{\"step\": {}, \"loss\": {}, \"seconds\": {}, \"{}_per_second\": {:.1f}}}\n", step, value,
-                         wall.value, unit, per_second)
-          << std::flush;
-    if (!*out_) return Error{Code::kIo, fmt::format("{}: cannot write: {}", path_.string(), std::strerror(errno)), ""};
-    return Ok();
-  }
-
- private:
-  std::filesystem::path path_;
-  std::unique_ptr<std::ofstream> out_;
-};
 
 // One run of `alpa run`, from opened session to the last checkpoint.
 class Training {
@@ -142,8 +117,9 @@ class Training {
       }
       return Ok();
     }
-    ALPA_TRY(resumed_,
-             runtime::LoadCheckpoint(options_.checkpoint, std::nullopt, session_.module(), session_.signature()));
+    ALPA_TRY(runtime::NewestSound newest,
+             runtime::LoadNewestSound(options_.checkpoint, session_.module(), session_.signature()));
+    resumed_ = std::move(newest.checkpoint);
     const runtime::CheckpointInfo& info = resumed_->info();
     if (info.data != data_->Describe() || info.seed != options_.seed) {
       return Error{Code::kMismatch,
@@ -151,7 +127,11 @@ class Training {
                                resumed_->folder().string(), info.data, info.seed, data_->Describe(), options_.seed),
                    "give the same --data, --init and --seed, or start anew in another folder"};
     }
-    first_step_ = info.step;
+    for (const Error& damaged : newest.damaged) {
+      fmt::print(stderr, "warning: {}; going on from {}\n", damaged.message, resumed_->folder().string());
+    }
+    runtime::RemoveStale(options_.checkpoint);
+    first_step_ = done_ = info.step;
     losses_in_checkpoint_ = info.losses;
     return data_->Seek(info.data_position);
   }
@@ -178,8 +158,10 @@ class Training {
   }
 
   Status Steps() {
+    const CatchInterrupt interrupt({SIGINT, SIGTERM});
     const Throughput throughput = ThroughputOf(session_);
-    ALPA_TRY(Metrics metrics, Metrics::Open(options_.metrics, options_.resume));
+    ALPA_TRY(Metrics metrics,
+             Metrics::Open(options_.metrics, options_.resume ? std::optional(first_step_) : std::nullopt));
     ALPA_TRY(const auto prefetcher,
              runtime::Prefetcher::Start(std::move(data_), *session_.client, trainer_->batch_specs(), trainer_->mesh()));
     std::optional<report::Progress> progress;
@@ -188,17 +170,24 @@ class Training {
           report::StderrScreen(),
           report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step), throughput.unit});
     }
-    for (int64_t step = first_step_ + 1; step <= LastStep(); ++step) {
+    for (bool stop = false; done_ < LastStep() && !stop;) {
       ALPA_TRY(runtime::DeviceBatch batch, prefetcher->Next());
       ALPA_TRY(const runtime::StepResult result, trainer_->Step(batch.pointers()));
-      ALPA_RETURN_IF_ERROR(AfterStep(step, result, progress));
+      ++done_;
+      ALPA_RETURN_IF_ERROR(AfterStep(done_, result, progress));
       last_batch_ = std::move(batch);
-      ALPA_RETURN_IF_ERROR(metrics.Write(step, result.loss, result.wall,
+      ALPA_RETURN_IF_ERROR(metrics.Write(done_, result.loss, result.wall,
                                          static_cast<double>(throughput.per_step) / result.wall.value,
                                          throughput.unit));
-      const bool due = options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0;
-      if (!options_.checkpoint.empty() && (due || step == LastStep())) ALPA_RETURN_IF_ERROR(Save(step, *prefetcher));
+      ALPA_RETURN_IF_ERROR(SaveResult(saver_.Poll()));
+      const bool due = options_.checkpoint_every > 0 && done_ % options_.checkpoint_every == 0;
+      stop = interrupt.caught();
+      if (due || done_ == LastStep() || stop) ALPA_RETURN_IF_ERROR(Save(*prefetcher, progress));
     }
+    interrupted_by_ = done_ < LastStep() ? interrupt.signal() : 0;
+    auto saved = saver_.Wait();
+    if (!saved.ok()) return SaveResult(saved.error());
+    saved_ = saved->value_or("");
     if (progress.has_value()) progress->Finish();
     return Ok();
   }
@@ -216,9 +205,13 @@ class Training {
     return check_ != nullptr ? check_->AfterStep(step, *trainer_, result) : Ok();
   }
 
-  Status Save(int64_t step, const runtime::Prefetcher& prefetcher) {
+  // Copies the state, which the next step consumes, and has it written while training goes on.
+  Status Save(const runtime::Prefetcher& prefetcher, std::optional<report::Progress>& progress) {
+    if (options_.checkpoint.empty()) return Ok();
+    if (saver_.busy() && progress.has_value()) progress->Say("waiting for the last checkpoint to be written");
+    if (const auto last = saver_.Wait(); !last.ok()) return SaveResult(last.error());
     runtime::CheckpointInfo info;
-    info.step = step;
+    info.step = done_;
     info.data_position = prefetcher.position();
     info.data = prefetcher.description();
     info.seed = options_.seed;
@@ -227,10 +220,40 @@ class Training {
     info.losses.insert(info.losses.end(), losses_.begin(), losses_.end());
     if (info.losses.size() > kLossesInCheckpoint)
       info.losses.erase(info.losses.begin(), info.losses.end() - kLossesInCheckpoint);
-    ALPA_TRY(saved_,
-             runtime::SaveCheckpoint(options_.checkpoint, info, session_.module(), session_.signature(),
-                                     [this](size_t index) { return trainer_->StateToHost(index); }, {options_.keep}));
-    return Ok();
+    ALPA_TRY(auto copy, trainer_->StateToHost());
+    const auto state = std::make_shared<std::vector<ir::HostTensor>>(std::move(copy));
+    return saver_.Start([this, info, state] {
+      return runtime::SaveCheckpoint(
+          options_.checkpoint, info, session_.module(), session_.signature(),
+          [&state](size_t index) -> Result<ir::HostTensor> { return std::move((*state)[index]); }, {options_.keep});
+    });
+  }
+
+  // An error of saving, with what there is to go on from.
+  Status SaveResult(const Status& status) const {
+    if (status.ok() || !status.error().hint.empty()) return status;
+    Error error = status.error();
+    const auto entries = runtime::ListCheckpoints(options_.checkpoint);
+    if (entries.ok() && !entries->empty()) {
+      error.hint =
+          fmt::format("the newest checkpoint is {}; go on from there with --resume", entries->back().folder.string());
+    }
+    return error;
+  }
+
+  // What a signal ended.
+  Error Interrupted() const {
+    const char* const name = interrupted_by_ == SIGINT ? "SIGINT" : "SIGTERM";
+    const std::string where = fmt::format("{}: {} of {} steps done", name, done_, LastStep());
+    if (!saved_.empty()) {
+      return {Code::kInterrupted, fmt::format("{}, saved as {}", where, saved_.string()), "go on with --resume"};
+    }
+    if (resumed_.has_value() && done_ == first_step_) {
+      return {Code::kInterrupted, fmt::format("{}, none since {}", where, resumed_->folder().string()),
+              "go on with --resume"};
+    }
+    return {Code::kInterrupted, fmt::format("{}, not saved", where),
+            options_.checkpoint.empty() ? "give --checkpoint DIR to save what is done" : ""};
   }
 
   Status Report() {
@@ -239,16 +262,17 @@ class Training {
       return Ok();
     }
     if (!losses_.empty()) {
-      fmt::print("steps {}-{}: loss {} -> {}\n", first_step_ + 1, LastStep(), report::FormatLoss(losses_.front()),
+      fmt::print("steps {}-{}: loss {} -> {}\n", first_step_ + 1, done_, report::FormatLoss(losses_.front()),
                  report::FormatLoss(losses_.back()));
-    } else {
-      fmt::print("steps {}-{} done; the step has no loss\n", first_step_ + 1, LastStep());
+    } else if (done_ > first_step_) {
+      fmt::print("steps {}-{} done; the step has no loss\n", first_step_ + 1, done_);
     }
     if (!saved_.empty()) fmt::print("checkpoint: {}\n", saved_.string());
     if (!options_.loss_curve.empty() && !losses_.empty()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.loss_curve, report::LossCurveSvg(loss_steps_, losses_)));
       fmt::print("loss curve: {}\n", options_.loss_curve.string());
     }
+    if (interrupted_by_ != 0) return Interrupted();
     if (check_ == nullptr) return Ok();
     if (!check_->comparison().ok()) {
       const runtime::InputProvider initial = [this](int32_t input) { return initial_->Value(input); };
@@ -279,10 +303,13 @@ class Training {
   std::unique_ptr<runtime::Trainer> trainer_;
   runtime::DeviceBatch last_batch_;
   int64_t first_step_ = 0;  // steps done before this run
+  int64_t done_ = 0;        // and with it
   std::vector<double> loss_steps_, losses_;
   std::vector<double> losses_in_checkpoint_;
   std::filesystem::path saved_;
+  int interrupted_by_ = 0;  // a signal; 0: none
   bool warned_ = false;
+  runtime::BackgroundSaver saver_;  // last: its thread uses the others
 };
 
 }  // namespace

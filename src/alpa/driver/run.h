@@ -32,14 +32,16 @@ struct RunOptions {
   std::filesystem::path checkpoint;    // folder
   int64_t checkpoint_every = 0;        // steps; 0: at the end only
   int keep = 3;                        // newest checkpoints to keep
-  bool resume = false;
-  std::filesystem::path backend;     // PJRT plugin; empty: virtual CPU devices
-  std::filesystem::path metrics;     // JSON lines
-  std::filesystem::path loss_curve;  // SVG
+  bool resume = false;                 // from the newest checkpoint that is sound
+  std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
+  std::filesystem::path metrics;       // JSON lines
+  std::filesystem::path loss_curve;    // SVG
   bool quiet = false;
 };
 
-// Trains; progress on stderr, the outcome on stdout. kOutOfTolerance when --check fails.
+// Trains; progress on stderr, the outcome on stdout. Checkpoints are written while training goes on. kOutOfTolerance
+// when --check fails; kInterrupted when SIGINT or SIGTERM came: the step was finished and, with a checkpoint folder,
+// the state saved.
 Status Run(const RunOptions& options);
 
 }  // namespace alpa::driver

@@ -3,115 +3,28 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <map>
 #include <system_error>
 #include <utility>
 
 #include "alpa/base/file.h"
-#include "alpa/runtime/binary_file.h"
-#include "alpa/runtime/input_names.h"
+#include "alpa/runtime/checkpoint_files.h"
 
 namespace alpa::runtime {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStateFile = "state.safetensors";
-constexpr const char* kManifestFile = "manifest.json";
-
-Error IoError(const fs::path& path, std::string_view what, const std::string& reason) {
-  return {Code::kIo, fmt::format("{}: cannot {}: {}", path.string(), what, reason), ""};
-}
-
-Result<Manifest> ReadManifest(const fs::path& folder) {
-  const fs::path path = folder / kManifestFile;
-  auto text = ReadFile(path);
-  if (!text.ok() && text.error().code == Code::kNotFound) {
-    return Error{Code::kCorrupt,
-                 fmt::format("{}: {} is missing: not a complete checkpoint of alpa", folder.string(), kManifestFile),
-                 ""};
-  }
-  if (!text.ok()) return text.error();
-  return ManifestFromJson(*text, path.string());
-}
-
-Error OtherModel(const fs::path& folder, const Manifest& manifest, const ir::Module& module) {
-  return {Code::kMismatch,
-          fmt::format("{}: a checkpoint of another model: '{}' ({:016x}), this one is '{}' ({:016x})", folder.string(),
-                      manifest.model, manifest.model_fingerprint, module.name, ir::Fingerprint(module)),
-          "give the folder of this model's checkpoints"};
-}
-
-// Whether `folder` is free or holds a checkpoint of this model, which may be replaced.
-Status CheckReplaceable(const fs::path& folder, const ir::Module& module) {
-  std::error_code error;
-  if (!fs::exists(fs::symlink_status(folder, error))) return Ok();
-  const auto manifest = ReadManifest(folder);
-  if (!manifest.ok()) {
-    return Error{Code::kMismatch,
-                 fmt::format("{} exists and is not a checkpoint of this model, so it is not replaced ({})",
-                             folder.string(), manifest.error().message),
-                 "remove it, or save to another folder"};
-  }
-  if (manifest->model_fingerprint != ir::Fingerprint(module)) return OtherModel(folder, *manifest, module);
-  return Ok();
-}
-
-// The state inputs of the step, described for the files.
-std::vector<ManifestTensor> StateTensors(const ir::Module& module, const ir::StepSignature& signature) {
-  const std::vector<std::string> names = UniqueInputNames(module);
-  std::vector<ManifestTensor> out;
-  for (size_t i = 0; i < signature.inputs.size(); ++i) {
-    if (signature.inputs[i].role == ir::InputRole::kBatch) continue;
-    out.push_back({names[i], static_cast<int32_t>(i), signature.inputs[i].role, module.shape(module.inputs[i]), 0});
-  }
-  return out;
-}
-
-// Writes both files into `folder` and flushes them.
-Status WriteFolder(const fs::path& folder, const CheckpointInfo& info, const ir::Module& module,
-                   const ir::StepSignature& signature, const TensorProvider& state) {
-  std::error_code error;
-  fs::create_directory(folder, error);
-  if (error) return IoError(folder, "create", error.message());
-  Manifest manifest;
-  manifest.info = info;
-  manifest.model = module.name;
-  manifest.model_fingerprint = ir::Fingerprint(module);
-  manifest.tensors = StateTensors(module, signature);
-  std::vector<TensorInfo> infos;
-  for (const ManifestTensor& t : manifest.tensors) infos.push_back({t.name, t.shape});
-  const std::map<std::string, std::string> metadata = {{"format", "alpa"}, {"step", std::to_string(info.step)}};
-  ALPA_TRY(const SafetensorsSummary summary, WriteSafetensors(folder / kStateFile, infos, metadata, state));
-  manifest.state_bytes = summary.file_bytes;
-  manifest.header_crc = summary.header_crc;
-  for (size_t i = 0; i < infos.size(); ++i) manifest.tensors[i].crc = summary.tensor_crcs[i];
-  ALPA_RETURN_IF_ERROR(WriteFileAtomic(folder / kManifestFile, ToJson(manifest)));
-  return SyncFolder(folder);
-}
-
-// Removes the oldest checkpoints of this model up to `step`, so that `keep` stay.
-void RemoveOld(const fs::path& dir, int64_t step, int keep, const ir::Module& module) {
-  const auto entries = ListCheckpoints(dir);
-  if (keep <= 0 || !entries.ok()) return;
-  int kept = 0;
-  for (auto it = entries->rbegin(); it != entries->rend(); ++it) {
-    if (it->step > step) continue;
-    const auto manifest = ReadManifest(it->folder);
-    if (!manifest.ok() || manifest->model_fingerprint != ir::Fingerprint(module)) continue;
-    if (++kept <= keep) continue;
-    RemoveCheckpoint(*it);
-  }
+Result<std::vector<CheckpointEntry>> ListSome(const fs::path& dir) {
+  ALPA_TRY(std::vector<CheckpointEntry> entries, ListCheckpoints(dir));
+  if (!entries.empty()) return entries;
+  return Error{Code::kNotFound, fmt::format("{}: there are no checkpoints (step-00000001, ...)", dir.string()), ""};
 }
 
 // The folder of the checkpoint that is asked for.
 Result<fs::path> Choose(const fs::path& dir, std::optional<int64_t> step) {
   std::error_code error;
   if (fs::exists(dir / kManifestFile, error)) return dir;
-  ALPA_TRY(const std::vector<CheckpointEntry> entries, ListCheckpoints(dir));
-  if (entries.empty()) {
-    return Error{Code::kNotFound, fmt::format("{}: there are no checkpoints (step-00000001, ...)", dir.string()), ""};
-  }
+  ALPA_TRY(const std::vector<CheckpointEntry> entries, ListSome(dir));
   if (!step) return entries.back().folder;
   std::vector<int64_t> steps;
   for (const CheckpointEntry& entry : entries) {
@@ -143,47 +56,110 @@ Status CheckTensors(const fs::path& folder, const Manifest& manifest, const ir::
   return Ok();
 }
 
-}  // namespace
-
-Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info, const ir::Module& module,
-                                const ir::StepSignature& signature, const TensorProvider& state,
-                                const SaveOptions& options) {
-  ALPA_CHECK(info.step >= 0 && info.data_position >= 0);
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) return IoError(dir, "create", error.message());
-  const fs::path target = CheckpointPath(dir, info.step);
-  ALPA_RETURN_IF_ERROR(CheckReplaceable(target, module));
-  RemoveStale(dir);
-  const fs::path temporary = TemporaryCheckpointPath(dir, info.step);
-  Status status = WriteFolder(temporary, info, module, signature, state);
-  if (status.ok()) status = MoveIntoPlace(temporary, target);
-  if (!status.ok()) {
-    fs::remove_all(temporary, error);
-    return status.error();
+// Opens a shard; `blocks` is how many the manifest has in it.
+Result<SafetensorsFile> OpenShard(const fs::path& folder, const ManifestShard& shard, size_t blocks) {
+  auto file = SafetensorsFile::Open(folder / shard.file);
+  if (!file.ok()) {
+    Error error = file.error();
+    if (error.code == Code::kUnsupported) error.code = Code::kCorrupt;  // alpa wrote nothing it cannot read
+    return error;
   }
-  ALPA_RETURN_IF_ERROR(SyncFolder(dir));
-  RemoveOld(dir, info.step, options.keep, module);
-  return target;
+  if (file->header_crc() == shard.header_crc && file->entries().size() == blocks) return file;
+  return Error{Code::kCorrupt, fmt::format("{}: not the file that the manifest describes (damaged)", file->path()), ""};
 }
 
-Result<ir::HostTensor> Checkpoint::Read(const ManifestTensor& tensor) const {
-  const auto* entry = file_.Find(tensor.name);
-  if (entry == nullptr || entry->shape != tensor.shape) {
-    return Error{Code::kCorrupt,
-                 fmt::format("{}: tensor '{}' of the manifest is not there as {}", file_.path(), tensor.name,
-                             ir::ToString(tensor.shape)),
-                 ""};
+Error Elsewhere(const fs::path& folder) {
+  return {Code::kCorrupt, fmt::format("{}: another process found it damaged", folder.string()), ""};
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& module,
+                                    const ir::StepSignature& signature, int part, int of) {
+  ALPA_TRY(Manifest manifest, ReadManifest(folder));
+  ALPA_RETURN_IF_ERROR(CheckModel(folder, manifest, module));
+  ALPA_RETURN_IF_ERROR(CheckTensors(folder, manifest, module, signature));
+  if (const Status blocks = CheckBlocks(manifest); !blocks.ok()) {
+    return Error{Code::kCorrupt, fmt::format("{}: {}", (folder / kManifestFile).string(), blocks.error().message), ""};
   }
-  ALPA_TRY(ir::HostTensor value, file_.Read(*entry));
-  if (Crc32(value.view()) == tensor.crc) return value;
-  return Error{Code::kCorrupt,
-               fmt::format("{}: tensor '{}': its checksum differs (damaged)", file_.path(), tensor.name), ""};
+  ALPA_RETURN_IF_ERROR(CheckSizes(folder, manifest));
+  std::vector<size_t> blocks(manifest.shards.size(), 0);
+  for (const ManifestTensor& t : manifest.tensors) {
+    for (const ManifestBlock& b : t.blocks) ++blocks[static_cast<size_t>(b.shard)];
+  }
+  std::vector<SafetensorsFile> files;
+  for (size_t s = 0; s < manifest.shards.size(); ++s) {
+    ALPA_TRY(SafetensorsFile file, OpenShard(folder, manifest.shards[s], blocks[s]));
+    files.push_back(std::move(file));
+  }
+  Checkpoint checkpoint(folder, std::move(manifest), std::move(files));
+  for (size_t s = static_cast<size_t>(part); s < checkpoint.shards_.size(); s += static_cast<size_t>(of)) {
+    ALPA_RETURN_IF_ERROR(checkpoint.CheckShard(s));
+  }
+  return checkpoint;
+}
+
+Status Checkpoint::CheckShard(size_t shard) const {
+  for (const ManifestTensor& t : manifest_.tensors) {
+    for (const ManifestBlock& b : t.blocks) {
+      if (static_cast<size_t>(b.shard) == shard) ALPA_RETURN_IF_ERROR(ReadStored(t, b));
+    }
+  }
+  return Ok();
+}
+
+Result<const SafetensorsFile::Entry*> Checkpoint::Find(const ManifestTensor& tensor,
+                                                       const ManifestBlock& stored) const {
+  const SafetensorsFile& file = shards_[static_cast<size_t>(stored.shard)];
+  const std::string name = BlockName(tensor, stored.block);
+  const ir::Shape shape{tensor.shape.dtype, stored.block.extent};
+  const SafetensorsFile::Entry* const entry = file.Find(name);
+  if (entry != nullptr && entry->shape == shape) return entry;
+  return Error{
+      Code::kCorrupt,
+      fmt::format("{}: tensor '{}' of the manifest is not there as {}", file.path(), name, ir::ToString(shape)), ""};
+}
+
+// The whole of a stored block, its checksum verified.
+Result<ir::HostTensor> Checkpoint::ReadStored(const ManifestTensor& tensor, const ManifestBlock& stored) const {
+  const SafetensorsFile& file = shards_[static_cast<size_t>(stored.shard)];
+  ALPA_TRY(const SafetensorsFile::Entry* const entry, Find(tensor, stored));
+  ALPA_TRY(ir::HostTensor value, file.Read(*entry));
+  if (Crc32(value.view()) == stored.crc) return value;
+  return Error{Code::kCorrupt, fmt::format("{}: tensor '{}': its checksum differs (damaged)", file.path(), entry->name),
+               ""};
+}
+
+Result<ir::HostTensor> Checkpoint::ReadBlock(size_t tensor, const Block& block) const {
+  ALPA_CHECK(tensor < manifest_.tensors.size());
+  const ManifestTensor& t = manifest_.tensors[tensor];
+  ALPA_CHECK(LiesIn(block, t.shape), t.name);
+  ir::HostTensor out(ir::Shape{t.shape.dtype, block.extent});
+  for (const ManifestBlock& stored : t.blocks) {
+    if (stored.block == block) return ReadStored(t, stored);
+    const auto common = Intersect(stored.block, block);
+    if (!common || out.bytes().empty()) continue;
+    std::vector<int64_t> from, to;  // where the common part begins in what is read, and in what is wanted
+    for (size_t d = 0; d < block.start.size(); ++d) {
+      from.push_back(common->start[d] - stored.block.start[d]);
+      to.push_back(common->start[d] - block.start[d]);
+    }
+    ir::HostTensor rows;
+    if (*common == stored.block) {
+      ALPA_TRY(rows, ReadStored(t, stored));
+    } else {  // only the rows; Open has verified the checksum of the whole
+      ALPA_TRY(const SafetensorsFile::Entry* const entry, Find(t, stored));
+      ALPA_TRY(rows, shards_[static_cast<size_t>(stored.shard)].ReadRows(*entry, from[0], common->extent[0]));
+      from[0] = 0;
+    }
+    ir::PasteBlock(out, ir::SliceBlock(rows, from, common->extent), to);
+  }
+  return out;
 }
 
 Result<ir::HostTensor> Checkpoint::Value(int32_t input) const {
-  for (const ManifestTensor& tensor : manifest_.tensors) {
-    if (tensor.input == input) return Read(tensor);
+  for (size_t t = 0; t < manifest_.tensors.size(); ++t) {
+    if (manifest_.tensors[t].input == input) return ReadBlock(t, WholeBlock(manifest_.tensors[t].shape));
   }
   return Error{Code::kNotFound, fmt::format("{}: no value for input {}", folder_.string(), input), ""};
 }
@@ -203,56 +179,29 @@ Result<Checkpoint> LoadCheckpoint(const fs::path& dir, std::optional<int64_t> st
   return error;
 }
 
-Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& module,
-                                    const ir::StepSignature& signature) {
-  ALPA_TRY(Manifest manifest, ReadManifest(folder));
-  if (manifest.model_fingerprint != ir::Fingerprint(module)) return OtherModel(folder, manifest, module);
-  ALPA_RETURN_IF_ERROR(CheckTensors(folder, manifest, module, signature));
-  auto file = SafetensorsFile::Open(folder / kStateFile);
-  if (!file.ok() && file.error().code == Code::kNotFound) {
-    return Error{Code::kCorrupt, fmt::format("{}: {} is missing", folder.string(), kStateFile), ""};
-  }
-  if (!file.ok()) {
-    Error error = file.error();
-    if (error.code == Code::kUnsupported) error.code = Code::kCorrupt;  // alpa wrote nothing it cannot read
-    return error;
-  }
-  if (file->file_bytes() != manifest.state_bytes || file->header_crc() != manifest.header_crc ||
-      file->entries().size() != manifest.tensors.size()) {
-    return Error{Code::kCorrupt, fmt::format("{}: not the file that the manifest describes (damaged)", file->path()),
-                 ""};
-  }
-  Checkpoint checkpoint(folder, std::move(manifest), *std::move(file));
-  for (const ManifestTensor& tensor : checkpoint.manifest_.tensors) ALPA_RETURN_IF_ERROR(checkpoint.Read(tensor));
-  return checkpoint;
-}
-
-Status CheckCheckpointFolder(const fs::path& dir, const ir::Module& module) {
-  // Whether a file could be made in `folder`; an error speaks of the folder the user gave.
-  auto writable = [&](const fs::path& folder) -> Status {
-    const Status status = CheckWritable(folder / ".writable");
-    if (status.ok()) return status;
-    const std::string& reason = status.error().message;
-    return Error{
-        status.error().code,
-        fmt::format("{}: no checkpoint can be written there: {}", dir.string(), reason.substr(reason.rfind(": ") + 2)),
-        ""};
-  };
+Result<NewestSound> LoadNewestSound(const fs::path& dir, const ir::Module& module, const ir::StepSignature& signature,
+                                    const Peers& peers) {
+  // `dir` may be a checkpoint itself. The first agreement is on what there is, so that none waits for one that left.
   std::error_code error;
-  if (!fs::exists(dir, error)) {
-    fs::path parent = fs::absolute(dir, error).parent_path();
-    while (!parent.empty() && parent != parent.root_path() && !fs::exists(parent, error)) parent = parent.parent_path();
-    return writable(parent);
+  const bool direct = fs::exists(dir / kManifestFile, error);
+  const auto entries = direct ? std::vector<CheckpointEntry>{{0, dir}} : ListSome(dir);
+  ALPA_TRY(const bool listed, peers.all_agree(entries.ok()));
+  if (!entries.ok()) return entries.error();
+  if (!listed) return Error{Code::kNotFound, fmt::format("{}: another process sees no checkpoints", dir.string()), ""};
+  std::vector<Error> damaged;
+  for (auto entry = entries->rbegin(); entry != entries->rend(); ++entry) {
+    auto checkpoint = Checkpoint::Open(entry->folder, module, signature, peers.rank, peers.count);
+    ALPA_TRY(const bool sound, peers.all_agree(checkpoint.ok()));
+    if (sound) return NewestSound{*std::move(checkpoint), std::move(damaged)};
+    const bool mine = !checkpoint.ok() && checkpoint.error().code != Code::kCorrupt;
+    ALPA_TRY(const bool skip, peers.all_agree(!mine));
+    if (mine) return checkpoint.error();
+    damaged.push_back(checkpoint.ok() ? Elsewhere(entry->folder) : checkpoint.error());
+    if (!skip) return damaged.back();
   }
-  ALPA_RETURN_IF_ERROR(writable(dir));
-  ALPA_TRY(const std::vector<CheckpointEntry> entries, ListCheckpoints(dir));
-  for (const CheckpointEntry& entry : entries) {
-    const auto manifest = ReadManifest(entry.folder);
-    if (manifest.ok() && manifest->model_fingerprint != ir::Fingerprint(module)) {
-      return OtherModel(entry.folder, *manifest, module);
-    }
-  }
-  return Ok();
+  Error newest = damaged.front();
+  if (damaged.size() > 1) newest.hint = fmt::format("none of the {} checkpoints there is sound", damaged.size());
+  return newest;
 }
 
 }  // namespace alpa::runtime

@@ -68,7 +68,10 @@ Result<std::vector<CheckpointEntry>> ListCheckpoints(const fs::path& dir) {
 
 fs::path CheckpointPath(const fs::path& dir, int64_t step) { return dir / FolderName(step); }
 
-fs::path TemporaryCheckpointPath(const fs::path& dir, int64_t step) { return dir / TemporaryName(FolderName(step)); }
+fs::path TemporaryCheckpointPath(const fs::path& dir, int64_t step, int writers) {
+  if (writers > 1) return dir / fmt::format(".{}{}", FolderName(step), kTemporary);
+  return dir / TemporaryName(FolderName(step));
+}
 
 Status MoveIntoPlace(const fs::path& temporary, const fs::path& target) {
   if (::rename(temporary.c_str(), target.c_str()) == 0) return Ok();
@@ -103,9 +106,10 @@ void RemoveStale(const fs::path& dir) {
   for (const std::string& name : *names) {
     const size_t at = name.rfind(kTemporary);
     if (!name.starts_with(fmt::format(".{}", kPrefix)) || at == std::string::npos) continue;
-    const auto pid = ParseNumber(std::string_view(name).substr(at + kTemporary.size()));
-    if (!pid) continue;
-    const bool running = *pid != ::getpid() && (::kill(static_cast<pid_t>(*pid), 0) == 0 || errno != ESRCH);
+    const std::string_view number = std::string_view(name).substr(at + kTemporary.size());
+    const auto pid = ParseNumber(number);
+    if (!pid && !number.empty()) continue;
+    const bool running = pid && *pid != ::getpid() && (::kill(static_cast<pid_t>(*pid), 0) == 0 || errno != ESRCH);
     std::error_code ignored;
     if (!running) fs::remove_all(dir / name, ignored);
   }

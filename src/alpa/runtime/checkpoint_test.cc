@@ -1,14 +1,19 @@
 #include "alpa/runtime/checkpoint.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "alpa/runtime/checkpoint_files.h"
+#include "alpa/runtime/save_checkpoint.h"
 #include "alpa/runtime/test_support.h"
 
 namespace alpa::runtime {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kShard = "shard-00000-of-00001.safetensors";
 
 // The state params.w f32[2] and count s32[] of SumStep().
 class CheckpointTest : public testing::Test {
@@ -65,7 +70,7 @@ TEST_F(CheckpointTest, LoadsWhatItSaved) {
   EXPECT_EQ(*checkpoint->Value(0), F32({2}, {1, 10}));
   EXPECT_EQ(*checkpoint->Value(1), S32({}, {5}));
   EXPECT_EQ(checkpoint->Value(2).error().code, Code::kNotFound);
-  EXPECT_EQ(SafetensorsFile::Open(*saved / "state.safetensors")->metadata().at("step"), "10");
+  EXPECT_EQ(SafetensorsFile::Open(*saved / kShard)->metadata().at("step"), "10");
 }
 
 TEST_F(CheckpointTest, ChoosesTheNewestOrTheStepAskedFor) {
@@ -90,7 +95,7 @@ TEST_F(CheckpointTest, SaysWhenThereIsNone) {
 
 TEST_F(CheckpointTest, RefusesFilesThatAreCutAnywhere) {
   const fs::path folder = *Save(10);
-  for (const char* name : {"state.safetensors", "manifest.json"}) {
+  for (const char* name : {kShard, "manifest.json"}) {
     const std::string bytes = Read(folder / name);
     for (size_t n = 0; n + 1 < bytes.size(); n += 3) {
       Write(folder / name, bytes.substr(0, n));
@@ -104,7 +109,7 @@ TEST_F(CheckpointTest, RefusesFilesThatAreCutAnywhere) {
 }
 
 TEST_F(CheckpointTest, RefusesEveryFlippedBitOfTheState) {
-  const fs::path path = *Save(10) / "state.safetensors";
+  const fs::path path = *Save(10) / kShard;
   const std::string bytes = Read(path);
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string flipped = bytes;
@@ -116,12 +121,13 @@ TEST_F(CheckpointTest, RefusesEveryFlippedBitOfTheState) {
 
 TEST_F(CheckpointTest, NamesTheDamagedTensorAndTheOtherCheckpoints) {
   ASSERT_TRUE(Save(5).ok());
-  const fs::path path = *Save(10) / "state.safetensors";
+  const fs::path path = *Save(10) / kShard;
   std::string bytes = Read(path);
   bytes.back() ^= 1;
   Write(path, bytes);
   const Error error = LoadError();
-  EXPECT_NE(error.message.find("state.safetensors: tensor 'count': its checksum differs"), std::string::npos)
+  EXPECT_NE(error.message.find("shard-00000-of-00001.safetensors: tensor 'count': its checksum differs"),
+            std::string::npos)
       << error.message;
   EXPECT_EQ(error.hint, "there are other checkpoints, of steps 5");
   EXPECT_TRUE(Load(5).ok());
@@ -129,7 +135,7 @@ TEST_F(CheckpointTest, NamesTheDamagedTensorAndTheOtherCheckpoints) {
 
 TEST_F(CheckpointTest, RefusesMissingFiles) {
   const fs::path folder = *Save(10);
-  fs::remove(folder / "state.safetensors");
+  fs::remove(folder / kShard);
   EXPECT_EQ(LoadError().code, Code::kCorrupt);
   ASSERT_TRUE(Save(10).ok());
   fs::remove(folder / "manifest.json");
@@ -203,6 +209,105 @@ TEST_F(CheckpointTest, KeepsTheLastOnesOfThisModelUpToTheStep) {
   EXPECT_EQ(Steps(), std::vector<int64_t>{60});
   ASSERT_TRUE(Save(70, SaveOptions{0}).ok());
   EXPECT_EQ(Steps(), (std::vector<int64_t>{60, 70}));
+}
+
+TEST_F(CheckpointTest, ReadsWhatVersion1Wrote) {
+  // The state file of version 1 is that of one writer under another name; its manifest had a checksum per tensor.
+  const fs::path folder = *Save(10);
+  const Manifest m = *ReadManifest(folder);
+  const auto tensor = [&](size_t t, const char* rest) {
+    return fmt::format(R"({{"crc32":"{:08x}","dtype":{},"name":"{}",{}}})", m.tensors[t].blocks[0].crc,
+                       t == 0 ? R"("f32","input":0)" : R"("s32","input":1)", m.tensors[t].name, rest);
+  };
+  const auto json = [&](const std::string& checksum) {
+    return fmt::format(
+        R"({{"alpa_checkpoint":1,"alpa_version":"",{}"data":{{"description":"numbers","position":40,"seed":0}},)"
+        R"("header_crc32":"{:08x}","losses":[0.5],"model":"sum","model_fingerprint":"{:016x}","state_bytes":{},)"
+        R"("step":10,"tensors":[{},{}]}})",
+        checksum, m.shards[0].header_crc, m.model_fingerprint, m.shards[0].bytes,
+        tensor(0, R"("role":"parameter","shape":[2])"), tensor(1, R"("role":"state","shape":[])"));
+  };
+  fs::rename(folder / kShard, folder / "state.safetensors");
+  Write(folder / "manifest.json", json(fmt::format(R"("checksum":"{:08x}",)", Crc32(json("")))));
+  const auto checkpoint = Load();
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  EXPECT_EQ(checkpoint->info().step, 10);
+  EXPECT_EQ(*checkpoint->Value(0), F32({2}, {1, 10}));
+  EXPECT_EQ(*checkpoint->Value(1), S32({}, {5}));
+  ASSERT_TRUE(Save(10).ok()) << "it may be replaced";
+  EXPECT_TRUE(fs::exists(folder / kShard));
+  EXPECT_FALSE(fs::exists(folder / "state.safetensors"));
+}
+
+// ---- the newest that is not damaged
+
+class NewestSoundTest : public CheckpointTest {
+ protected:
+  NewestSoundTest() {
+    for (const int64_t step : {10, 20, 30}) ALPA_CHECK(Save(step).ok());
+  }
+  Result<NewestSound> Newest() { return LoadNewestSound(dir_, step_.module, step_.signature); }
+  void Cut(int64_t step, const std::string& file) {
+    const fs::path path = CheckpointPath(dir_, step) / file;
+    fs::resize_file(path, fs::file_size(path) - 1);
+  }
+};
+
+TEST_F(NewestSoundTest, IsTheNewestWhenAllAreSound) {
+  const auto newest = Newest();
+  ASSERT_TRUE(newest.ok());
+  EXPECT_EQ(newest->checkpoint.info().step, 30);
+  EXPECT_TRUE(newest->damaged.empty());
+}
+
+TEST_F(NewestSoundTest, SkipsWhatIsDamagedAndNamesIt) {
+  fs::remove(CheckpointPath(dir_, 30) / kShard);
+  Cut(20, kShard);
+  const auto newest = Newest();
+  ASSERT_TRUE(newest.ok()) << newest.error().message;
+  EXPECT_EQ(newest->checkpoint.info().step, 10);
+  ASSERT_EQ(newest->damaged.size(), 2U);
+  EXPECT_EQ(newest->damaged[0].message, (dir_ / "step-00000030: ").string() + kShard + " is missing");
+  EXPECT_EQ(newest->damaged[1].message.find((dir_ / "step-00000020" / kShard).string() + ": "), 0U);
+  EXPECT_NE(newest->damaged[1].message.find("(truncated)"), std::string::npos);
+}
+
+TEST_F(NewestSoundTest, SkipsManifestsThatAreMissingOrCut) {
+  fs::remove(CheckpointPath(dir_, 30) / "manifest.json");
+  Cut(20, "manifest.json");
+  Cut(20, "manifest.json");  // the last byte is a line feed
+  const auto newest = Newest();
+  ASSERT_TRUE(newest.ok()) << newest.error().message;
+  EXPECT_EQ(newest->checkpoint.info().step, 10);
+  EXPECT_NE(newest->damaged[0].message.find("manifest.json is missing"), std::string::npos);
+  EXPECT_NE(newest->damaged[1].message.find("step-00000020/manifest.json: not valid JSON"), std::string::npos);
+  ASSERT_TRUE(Save(30).ok()) << "the remains do not stand in the way";
+  EXPECT_EQ(Newest()->checkpoint.info().step, 30);
+}
+
+TEST_F(NewestSoundTest, IsNoneWhenAllAreDamaged) {
+  for (const int64_t step : {10, 20, 30}) Cut(step, kShard);
+  const auto newest = Newest();
+  ASSERT_FALSE(newest.ok());
+  EXPECT_EQ(newest.error().code, Code::kCorrupt);
+  EXPECT_NE(newest.error().message.find("step-00000030"), std::string::npos);
+  EXPECT_EQ(newest.error().hint, "none of the 3 checkpoints there is sound");
+}
+
+TEST_F(NewestSoundTest, DoesNotSkipAnotherModel) {
+  StepBuilder other = SumStep("other");
+  other.Batch("more", F32Shape({1}));
+  ASSERT_TRUE(Save(40, other).ok());
+  EXPECT_EQ(Newest().error().code, Code::kMismatch);
+}
+
+TEST_F(NewestSoundTest, IsNotRemovedForDamagedOnes) {
+  Cut(20, kShard);
+  Cut(30, kShard);
+  ASSERT_TRUE(Save(40, {2}).ok());
+  EXPECT_EQ(Steps(), (std::vector<int64_t>{10, 20, 30, 40})) << "10 is the second sound one";
+  ASSERT_TRUE(Save(50, {2}).ok());
+  EXPECT_EQ(Steps(), (std::vector<int64_t>{40, 50}));
 }
 
 TEST_F(CheckpointTest, AsksBeforeARunWhetherItCanSave) {

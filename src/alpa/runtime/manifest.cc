@@ -15,6 +15,7 @@ using nlohmann::json;
 
 constexpr const char* kVersionKey = "alpa_checkpoint";
 constexpr const char* kChecksumKey = "checksum";
+constexpr const char* kStateFileOfVersion1 = "state.safetensors";
 
 std::string Dump(const json& value, int indent) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);  // never throws on bytes that are not UTF-8
@@ -77,7 +78,43 @@ std::optional<uint64_t> ParseHex(const std::string& digits) {
   return std::stoull(digits, nullptr, 16);
 }
 
-ManifestTensor ParseTensor(const json& value, Reader& outer) {
+uint32_t ParseCrc(Reader& reader, const char* key) {
+  const auto crc = ParseHex(reader.Get<std::string>(key));
+  if (!crc || *crc > std::numeric_limits<uint32_t>::max()) reader.Fail(key);
+  return static_cast<uint32_t>(crc.value_or(0));
+}
+
+std::vector<int64_t> ParseExtents(Reader& reader, const char* key) {
+  std::vector<int64_t> out;
+  for (const json& dim : reader.Child(key)) {
+    if (!dim.is_number_unsigned()) reader.Fail(key);
+    if (dim.is_number_unsigned()) out.push_back(dim.get<int64_t>());
+  }
+  return out;
+}
+
+ManifestShard ParseShard(const json& value, Reader& outer) {
+  Reader reader(value);
+  ManifestShard shard;
+  shard.file = reader.Get<std::string>("file");
+  shard.bytes = reader.Get<int64_t>("bytes");
+  shard.header_crc = ParseCrc(reader, "header_crc32");
+  if (!reader.bad().empty() || shard.file.find('/') != std::string::npos) outer.Fail("shards");
+  return shard;
+}
+
+ManifestBlock ParseBlock(const json& value, Reader& outer) {
+  Reader reader(value);
+  ManifestBlock block;
+  block.shard = static_cast<int32_t>(reader.Get<int64_t>("shard"));
+  block.block.start = ParseExtents(reader, "start");
+  block.block.extent = ParseExtents(reader, "extent");
+  block.crc = ParseCrc(reader, "crc32");
+  if (!reader.bad().empty()) outer.Fail("blocks");
+  return block;
+}
+
+ManifestTensor ParseTensor(const json& value, int version, Reader& outer) {
   Reader reader(value);
   ManifestTensor tensor;
   tensor.name = reader.Get<std::string>("name");
@@ -85,22 +122,52 @@ ManifestTensor ParseTensor(const json& value, Reader& outer) {
   const auto role = reader.Get<std::string>("role");
   tensor.role = role == Name(ir::InputRole::kParameter) ? ir::InputRole::kParameter : ir::InputRole::kState;
   const auto type = ir::DTypeFromName(reader.Get<std::string>("dtype"));
-  const auto crc = ParseHex(reader.Get<std::string>("crc32"));
-  for (const json& dim : reader.Child("shape")) {
-    if (!dim.is_number_unsigned()) reader.Fail("shape");
-    if (dim.is_number_unsigned()) tensor.shape.dims.push_back(dim.get<int64_t>());
-  }
-  if (!type || !crc || !reader.bad().empty()) outer.Fail("tensors");
   tensor.shape.dtype = type.value_or(ir::DType::kF32);
-  tensor.crc = static_cast<uint32_t>(crc.value_or(0));
+  tensor.shape.dims = ParseExtents(reader, "shape");
+  if (version == 1) {
+    tensor.blocks.push_back({0, WholeBlock(tensor.shape), ParseCrc(reader, "crc32")});
+  } else {
+    for (const json& block : reader.Child("blocks")) tensor.blocks.push_back(ParseBlock(block, reader));
+  }
+  if (!type || !reader.bad().empty()) outer.Fail("tensors");
   return tensor;
+}
+
+json BlocksToJson(const std::vector<ManifestBlock>& blocks) {
+  json list = json::array();
+  for (const ManifestBlock& b : blocks) {
+    list.push_back({{"shard", b.shard},
+                    {"start", b.block.start},
+                    {"extent", b.block.extent},
+                    {"crc32", fmt::format("{:08x}", b.crc)}});
+  }
+  return list;
 }
 
 }  // namespace
 
+std::string BlockName(const ManifestTensor& tensor, const Block& block) {
+  return block == WholeBlock(tensor.shape) ? tensor.name : tensor.name + ToString(block);
+}
+
+Status CheckBlocks(const Manifest& manifest) {
+  for (const ManifestTensor& t : manifest.tensors) {
+    std::vector<Block> blocks;
+    for (const ManifestBlock& b : t.blocks) {
+      blocks.push_back(b.block);
+      if (b.shard >= 0 && static_cast<size_t>(b.shard) < manifest.shards.size()) continue;
+      return Error{Code::kInvalidInput, fmt::format("tensor '{}': there is no shard {}", t.name, b.shard), ""};
+    }
+    if (const Status covers = CheckCovers(blocks, t.shape); !covers.ok()) {
+      return Error{Code::kInvalidInput, fmt::format("tensor '{}': {}", t.name, covers.error().message), ""};
+    }
+  }
+  return Ok();
+}
+
 std::string ToJson(const Manifest& manifest) {
   json out;
-  out[kVersionKey] = manifest.version;
+  out[kVersionKey] = kCheckpointVersion;
   out["alpa_version"] = manifest.info.alpa_version;
   out["model"] = manifest.model;
   out["model_fingerprint"] = fmt::format("{:016x}", manifest.model_fingerprint);
@@ -108,8 +175,11 @@ std::string ToJson(const Manifest& manifest) {
   out["data"] = {
       {"position", manifest.info.data_position}, {"description", manifest.info.data}, {"seed", manifest.info.seed}};
   out["losses"] = LossesToJson(manifest.info.losses);
-  out["state_bytes"] = manifest.state_bytes;
-  out["header_crc32"] = fmt::format("{:08x}", manifest.header_crc);
+  out["shards"] = json::array();
+  for (const ManifestShard& shard : manifest.shards) {
+    out["shards"].push_back(
+        {{"file", shard.file}, {"bytes", shard.bytes}, {"header_crc32", fmt::format("{:08x}", shard.header_crc)}});
+  }
   out["tensors"] = json::array();
   for (const ManifestTensor& t : manifest.tensors) {
     out["tensors"].push_back({{"name", t.name},
@@ -117,7 +187,7 @@ std::string ToJson(const Manifest& manifest) {
                               {"role", ir::Name(t.role)},
                               {"dtype", ir::Name(t.shape.dtype)},
                               {"shape", t.shape.dims},
-                              {"crc32", fmt::format("{:08x}", t.crc)}});
+                              {"blocks", BlocksToJson(t.blocks)}});
   }
   out[kChecksumKey] = ChecksumOf(out);
   return Dump(out, 1) + "\n";
@@ -130,16 +200,16 @@ Result<Manifest> ManifestFromJson(std::string_view text, const std::string& sour
   if (!value.is_object() || !value.contains(kVersionKey) || !value[kVersionKey].is_number_integer()) {
     return Error{Code::kMismatch, source + ": not a checkpoint of alpa: key 'alpa_checkpoint' is missing", ""};
   }
-  Manifest m;
-  m.version = value[kVersionKey].get<int>();
-  if (m.version != kCheckpointVersion) {
+  const int version = value[kVersionKey].get<int>();
+  if (version < 1 || version > kCheckpointVersion) {
     return Error{Code::kUnsupported,
-                 fmt::format("{}: a checkpoint of version {}, this alpa reads version {}", source, m.version,
+                 fmt::format("{}: a checkpoint of version {}, this alpa reads versions 1 to {}", source, version,
                              kCheckpointVersion),
                  "resume with the alpa that wrote it"};
   }
   Reader reader(value);
   if (reader.Get<std::string>(kChecksumKey) != ChecksumOf(value)) return corrupt("its checksum differs (damaged)");
+  Manifest m;
   m.info.alpa_version = reader.Get<std::string>("alpa_version");
   m.info.step = reader.Get<int64_t>("step");
   Reader data(reader.Child("data"));
@@ -151,15 +221,16 @@ Result<Manifest> ManifestFromJson(std::string_view text, const std::string& sour
   }
   m.model = reader.Get<std::string>("model");
   const auto fingerprint = ParseHex(reader.Get<std::string>("model_fingerprint"));
-  const auto header_crc = ParseHex(reader.Get<std::string>("header_crc32"));
-  m.state_bytes = reader.Get<int64_t>("state_bytes");
-  for (const json& tensor : reader.Child("tensors")) m.tensors.push_back(ParseTensor(tensor, reader));
   if (!fingerprint) reader.Fail("model_fingerprint");
-  if (!header_crc) reader.Fail("header_crc32");
+  m.model_fingerprint = fingerprint.value_or(0);
+  if (version == 1) {
+    m.shards.push_back({kStateFileOfVersion1, reader.Get<int64_t>("state_bytes"), ParseCrc(reader, "header_crc32")});
+  } else {
+    for (const json& shard : reader.Child("shards")) m.shards.push_back(ParseShard(shard, reader));
+  }
+  for (const json& tensor : reader.Child("tensors")) m.tensors.push_back(ParseTensor(tensor, version, reader));
   const std::string& bad = reader.bad().empty() ? data.bad() : reader.bad();
   if (!bad.empty()) return corrupt(fmt::format("key '{}' is missing or malformed", bad));
-  m.model_fingerprint = *fingerprint;
-  m.header_crc = static_cast<uint32_t>(*header_crc);
   return m;
 }
 

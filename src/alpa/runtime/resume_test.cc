@@ -7,6 +7,7 @@
 #include "alpa/runtime/fake_client.h"
 #include "alpa/runtime/npz.h"
 #include "alpa/runtime/prefetch.h"
+#include "alpa/runtime/save_checkpoint.h"
 #include "alpa/runtime/test_support.h"
 #include "alpa/runtime/trainer.h"
 
@@ -64,8 +65,8 @@ TEST_F(ResumeTest, AnInterruptedRunGivesTheSameNumbers) {
     for (const double loss : Run(folder_ / "parts", stop)) parts.push_back(loss);
   }
   EXPECT_EQ(parts, whole);
-  EXPECT_EQ(Read(folder_ / "parts/step-00000010/state.safetensors"),
-            Read(folder_ / "whole/step-00000010/state.safetensors"));
+  EXPECT_EQ(Read(folder_ / "parts/step-00000010/shard-00000-of-00001.safetensors"),
+            Read(folder_ / "whole/step-00000010/shard-00000-of-00001.safetensors"));
 }
 
 }  // namespace

@@ -262,4 +262,14 @@ Result<ir::HostTensor> SafetensorsFile::Read(const Entry& entry) const {
   return tensor;
 }
 
+Result<ir::HostTensor> SafetensorsFile::ReadRows(const Entry& entry, int64_t first, int64_t count) const {
+  ir::Shape shape = entry.shape;
+  ALPA_CHECK(!shape.dims.empty() && first >= 0 && count >= 0 && first + count <= shape.dims[0], entry.name);
+  const int64_t row_bytes = shape.dims[0] == 0 ? 0 : shape.bytes().value / shape.dims[0];
+  shape.dims[0] = count;
+  ir::HostTensor tensor(shape);
+  ALPA_RETURN_IF_ERROR(file_.ReadAt(entry.begin + first * row_bytes, tensor.bytes()));
+  return tensor;
+}
+
 }  // namespace alpa::runtime

@@ -73,6 +73,8 @@ class SafetensorsFile {
   const Entry* Find(std::string_view name) const;
   // kIo, kCorrupt when the file has shrunk.
   Result<ir::HostTensor> Read(const Entry& entry) const;
+  // The slices `first` .. `first` + `count` - 1 along its first dimension, which must be there. Errors as Read.
+  Result<ir::HostTensor> ReadRows(const Entry& entry, int64_t first, int64_t count) const;
 
  private:
   explicit SafetensorsFile(InputFile file) : file_(std::move(file)) {}
