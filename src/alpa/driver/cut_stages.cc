@@ -391,6 +391,11 @@ class Cutter {
     }
     ALPA_RETURN_IF_ERROR(schedule::Verify(pipeline));
     ALPA_TRY(setup_.program, schedule::MakeInstructions(pipeline));
+    setup_.places.resize(static_cast<size_t>(pipeline.meshes));
+    for (size_t s = 0; s < plan_.stages.size(); ++s) {
+      const plan::StagePlacement& at = plan_.stages[s].placement;
+      setup_.places[static_cast<size_t>(pipeline.stages[s].mesh)] = {at.first_host, at.hosts, at.devices};
+    }
     setup_.pipeline = std::move(pipeline);
     return Ok();
   }

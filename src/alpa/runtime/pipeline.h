@@ -45,9 +45,17 @@ struct PassedValues {
   std::vector<PassedValue> forward, backward;
 };
 
+// Where a mesh is: `devices` devices of each of `hosts` hosts; device d of the mesh is on host first_host + d /
+// devices.
+struct MeshPlace {
+  int first_host = 0, hosts = 1, devices = 1;
+  bool operator==(const MeshPlace&) const = default;
+};
+
 struct PipelineSetup {
   schedule::Pipeline pipeline;
   schedule::Program program;
+  std::vector<MeshPlace> places;  // by mesh
   std::vector<PipelineStage> stages;
   std::vector<PassedValues> edges;       // as pipeline.edges
   std::vector<PassedValues> step_edges;  // as pipeline.step_edges; forward only

@@ -93,7 +93,7 @@ class StackingExecutable : public xla::Executable {
 
 int64_t PipelineClient::device_count() const {
   int64_t count = 0;
-  for (const auto& client : clients_) count += client->device_count();
+  for (const PipelineStage& stage : setup_.stages) count += stage.layout.mesh.size();
   return count;
 }
 
@@ -101,7 +101,8 @@ Result<std::unique_ptr<xla::Executable>> PipelineClient::Compile(const xla::Impo
                                                                  const xla::CompileOptions&) {
   std::vector<xla::Client*> clients;
   for (const auto& client : clients_) clients.push_back(client.get());
-  ALPA_TRY(std::unique_ptr<xla::Executable> executable, MakePipelineExecutable(clients, setup_, &timeline_));
+  ALPA_TRY(std::unique_ptr<xla::Executable> executable,
+           MakePipelineExecutable(clients, setup_, {&timeline_, group_, watch_}));
   if (parts_.inputs.empty()) return executable;
   return std::unique_ptr<xla::Executable>(std::make_unique<StackingExecutable>(std::move(executable), parts_));
 }

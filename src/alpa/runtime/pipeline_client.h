@@ -28,10 +28,16 @@ struct PartsOfStep {
 // memory until a step needs them.
 class PipelineClient : public xla::Client {
  public:
-  PipelineClient(std::vector<std::unique_ptr<xla::Client>> clients, PipelineSetup setup, PartsOfStep parts)
-      : clients_(std::move(clients)), setup_(std::move(setup)), parts_(std::move(parts)) {}
+  // `clients` by mesh, null where all devices are in other processes of `group` (null: there are none).
+  PipelineClient(std::vector<std::unique_ptr<xla::Client>> clients, PipelineSetup setup, PartsOfStep parts,
+                 process::Group* group, process::Watch* watch)
+      : clients_(std::move(clients)),
+        setup_(std::move(setup)),
+        parts_(std::move(parts)),
+        group_(group),
+        watch_(watch) {}
 
-  std::string platform() const override { return clients_.front()->platform(); }
+  std::string platform() const override { return "cpu"; }
   int64_t device_count() const override;
   Result<std::unique_ptr<xla::Executable>> Compile(const xla::ImportedStep& step, const plan::Plan& plan,
                                                    const xla::CompileOptions& options) override;
@@ -52,6 +58,8 @@ class PipelineClient : public xla::Client {
   std::vector<std::unique_ptr<xla::Client>> clients_;  // by mesh
   PipelineSetup setup_;
   PartsOfStep parts_;
+  process::Group* group_;
+  process::Watch* watch_;
   StepTimeline timeline_;
 };
 

@@ -5,14 +5,16 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <thread>
 #include <utility>
 
-#include "alpa/reshard/block_copy.h"
-#include "alpa/reshard/transfer.h"
+#include "alpa/process/agree.h"
+#include "alpa/runtime/exchange.h"
 #include "alpa/runtime/mailbox.h"
 #include "alpa/runtime/stage_plan.h"
 
@@ -42,20 +44,45 @@ class InHostMemory : public xla::Array {
   ir::HostTensor tensor_;
 };
 
-// An array on the devices of a stage.
+// State on the devices of a stage, perhaps of other processes: then ToHost is called by all of them together.
 class OnStage : public xla::Array {
  public:
-  OnStage(int stage, ArrayPtr array) : stage_(stage), array_(std::move(array)) {}
-  const ir::Shape& shape() const override { return array_->shape(); }
-  Status Wait() const override { return array_->Wait(); }
-  Result<ir::HostTensor> ToHost() const override { return array_->ToHost(); }
-  Result<std::vector<ir::HostTensor>> ShardsToHost() const override { return array_->ShardsToHost(); }
+  // `array`: null in processes that have no devices of the stage.
+  OnStage(int stage, ir::Shape shape, ArrayPtr array, process::Group* group, int root)
+      : stage_(stage), shape_(std::move(shape)), array_(std::move(array)), group_(group), root_(root) {}
+  const ir::Shape& shape() const override { return shape_; }
+  Status Wait() const override { return array_ == nullptr ? Ok() : array_->Wait(); }
+  Result<ir::HostTensor> ToHost() const override { return FromRoot(array_.get(), shape_, group_, root_); }
+  Result<std::vector<ir::HostTensor>> ShardsToHost() const override {
+    if (array_ == nullptr) return std::vector<ir::HostTensor>();
+    return array_->ShardsToHost();
+  }
   int stage() const { return stage_; }
   const ArrayPtr& array() const { return array_; }
 
+  // The whole array in all processes, as the one that answers for its mesh has it.
+  static Result<ir::HostTensor> FromRoot(const xla::Array* array, const ir::Shape& shape, process::Group* group,
+                                         int root) {
+    if (group == nullptr) return array->ToHost();
+    ir::HostTensor out;
+    if (array != nullptr) {
+      ALPA_TRY(out, array->ToHost());  // together with the other processes of its mesh
+    }
+    const bool here = group->rank() == root;
+    ALPA_TRY(const std::string bytes, process::Broadcast(*group, root, here ? std::string(out.view()) : ""));
+    if (here) return out;
+    ir::HostTensor received(shape);
+    ALPA_CHECK(bytes.size() == received.bytes().size(), ir::ToString(shape));
+    std::memcpy(received.bytes().data(), bytes.data(), bytes.size());
+    return received;
+  }
+
  private:
   int stage_;
+  ir::Shape shape_;
   ArrayPtr array_;
+  process::Group* group_;
+  int root_;
 };
 
 // ---- what is compiled
@@ -71,20 +98,18 @@ struct CompiledStage {
   std::set<StageValue> read_in_backward, read_in_weight;  // of each microbatch
 };
 
-// A value on its way between two stages, made ready.
-struct Route {
-  int from_stage = 0, output = 0, to_stage = 0, input = 0;
-  ir::Shape shape;
-  sharding::Spec spec;
-  bool same = false;  // nothing to do: same mesh, same layout
-  reshard::PreparedTransfer transfer;
-  std::vector<ir::Shape> parts;  // by device of the target
-};
-
 class PipelineExecutable : public xla::Executable {
  public:
-  PipelineExecutable(std::vector<xla::Client*> clients, const PipelineSetup& setup, StepTimeline* timeline)
-      : clients_(std::move(clients)), setup_(setup), timeline_(timeline), stages_(setup.stages.size()) {}
+  PipelineExecutable(std::vector<xla::Client*> clients, const PipelineSetup& setup, const PipelineOptions& options)
+      : clients_(std::move(clients)),
+        setup_(setup),
+        options_(options),
+        exchange_(setup, options.group),
+        stages_(setup.stages.size()) {
+    for (int m = 0; m < setup.pipeline.meshes; ++m) {
+      activities_.push_back(options.watch != nullptr && exchange_.IsHere(m) ? &options.watch->AddActivity() : nullptr);
+    }
+  }
 
   Status Compile() {
     const auto start = Clock::now();
@@ -136,9 +161,11 @@ class PipelineExecutable : public xla::Executable {
   friend class StepRun;
 
   const PipelineStage& SetupOf(size_t s) const { return setup_.stages[s]; }
+  bool IsHere(size_t s) const { return exchange_.IsHere(setup_.pipeline.stages[s].mesh); }
   xla::Client& ClientOf(size_t s) const { return *clients_[static_cast<size_t>(setup_.pipeline.stages[s].mesh)]; }
 
   Status CompileStage(size_t s) {
+    if (!IsHere(s)) return Ok();
     const PipelineStage& setup = SetupOf(s);
     CompiledStage& stage = stages_[s];
     const xla::StagePrograms& p = setup.programs;
@@ -194,14 +221,6 @@ class PipelineExecutable : public xla::Executable {
 
   // ---- routes
 
-  reshard::Place PlaceOf(size_t s) const {
-    const cluster::Mesh& mesh = SetupOf(s).layout.mesh;
-    const int32_t number = setup_.pipeline.stages[s].mesh;
-    reshard::Place place{mesh, std::vector<int>(static_cast<size_t>(mesh.size()), 0), {}};
-    for (int d = 0; d < static_cast<int>(mesh.size()); ++d) place.devices.push_back(number * 4096 + d);
-    return place;
-  }
-
   // The shape in which a value enters a stage: that of one microbatch.
   ir::Shape ShapeOfInput(size_t s, int input) const {
     const xla::StagePrograms& p = SetupOf(s).programs;
@@ -216,22 +235,12 @@ class PipelineExecutable : public xla::Executable {
     return {};
   }
 
-  Route MakeRoute(int from_stage, int to_stage, const PassedValue& value, bool state) const {
+  Route MakeRoute(int from_stage, int to_stage, const PassedValue& value) {
     const auto from = static_cast<size_t>(from_stage), to = static_cast<size_t>(to_stage);
-    Route route{from_stage, value.output, to_stage, value.input, ShapeOfInput(to, value.input), {}, false, {}, {}};
-    const PipelineStage& source = SetupOf(from);
-    const PipelineStage& target = SetupOf(to);
-    const StageValue output{state ? Kind::kInput : Kind::kOutput, value.output};
-    const sharding::Spec spec = SpecOf(source, output, route.shape);
-    route.spec = SpecOf(target, {Kind::kInput, value.input}, route.shape);
-    route.same = setup_.pipeline.stages[from].mesh == setup_.pipeline.stages[to].mesh &&
-                 source.layout.mesh == target.layout.mesh &&
-                 (spec == route.spec || (spec.replicated() && route.spec.replicated()));
-    if (route.same) return route;
-    route.transfer = reshard::Prepare(reshard::PlanTransfer(route.shape, spec, PlaceOf(from), route.spec, PlaceOf(to)));
-    const ir::Shape part = sharding::ShardShape(route.spec, route.shape, target.layout.mesh);
-    route.parts.assign(static_cast<size_t>(target.layout.mesh.size()), part);
-    return route;
+    const ir::Shape shape = ShapeOfInput(to, value.input);
+    return exchange_.MakeRoute(from_stage, to_stage, value, shape,
+                               SpecOf(SetupOf(from), {Kind::kOutput, value.output}, shape),
+                               SpecOf(SetupOf(to), {Kind::kInput, value.input}, shape));
   }
 
   void MakeRoutes() {
@@ -240,23 +249,26 @@ class PipelineExecutable : public xla::Executable {
       auto& forward = forward_.emplace_back();
       auto& backward = backward_.emplace_back();
       for (const PassedValue& v : setup_.edges[e].forward) {
-        forward.push_back(MakeRoute(p.edges[e].from, p.edges[e].to, v, false));
+        forward.push_back(MakeRoute(p.edges[e].from, p.edges[e].to, v));
       }
       for (const PassedValue& v : setup_.edges[e].backward) {
-        backward.push_back(MakeRoute(p.edges[e].to, p.edges[e].from, v, false));
+        backward.push_back(MakeRoute(p.edges[e].to, p.edges[e].from, v));
       }
     }
     for (size_t e = 0; e < p.step_edges.size(); ++e) {
       auto& step = step_.emplace_back();
       for (const PassedValue& v : setup_.step_edges[e].forward) {
-        step.push_back(MakeRoute(p.step_edges[e].from, p.step_edges[e].to, v, false));
+        step.push_back(MakeRoute(p.step_edges[e].from, p.step_edges[e].to, v));
       }
     }
   }
 
   std::vector<xla::Client*> clients_;
   const PipelineSetup& setup_;
-  StepTimeline* timeline_;
+  const PipelineOptions options_;
+  Exchange exchange_;
+  std::vector<process::Activity*> activities_;  // by mesh; null: not here, or nobody watches
+  int64_t step_number_ = 0;
   std::vector<CompiledStage> stages_;
   std::vector<std::vector<Route>> forward_, backward_, step_;  // by edge, edge, step edge
   xla::ExecutableStats stats_;
@@ -275,6 +287,7 @@ class StepRun {
   StepRun(PipelineExecutable& parent, const std::vector<xla::Array*>& arguments)
       : parent_(parent),
         setup_(parent.setup_),
+        exchange_(parent.exchange_),
         arguments_(arguments),
         stages_(setup_.stages.size()),
         outboxes_(static_cast<size_t>(setup_.pipeline.meshes)),
@@ -282,13 +295,21 @@ class StepRun {
 
   Result<std::vector<std::unique_ptr<xla::Array>>> Run() {
     start_ = Clock::now();
-    for (size_t s = 0; s < stages_.size(); ++s) ALPA_RETURN_IF_ERROR(Prepare(s));
+    ++parent_.step_number_;
+    for (size_t s = 0; s < stages_.size(); ++s) {
+      if (parent_.IsHere(s)) ALPA_RETURN_IF_ERROR(Prepare(s));
+    }
     std::vector<std::thread> threads;
     for (size_t m = 0; m < outboxes_.size(); ++m) {
+      if (!exchange_.IsHere(static_cast<int>(m))) continue;
       threads.emplace_back([this, m] { Work(m); });
       threads.emplace_back([this, m] { Deliver(m); });
+      if (exchange_.group() != nullptr) threads.emplace_back([this, m] { Collect(m); });
     }
     for (std::thread& thread : threads) thread.join();
+    if (exchange_.group() != nullptr && !mailbox_.error()) {
+      if (const Status status = exchange_.Flush(stopped_); !status.ok()) return status.error();
+    }
     if (const auto error = mailbox_.error()) return *error;
     return Finish();
   }
@@ -360,12 +381,19 @@ class StepRun {
   void Work(size_t mesh) {
     for (const Instruction& instruction : setup_.program.meshes[mesh]) {
       const double start = Now();
+      if (process::Activity* activity = parent_.activities_[mesh]; activity != nullptr) {
+        activity->Set(fmt::format("step {}, mesh {}, {}", parent_.step_number_, mesh, schedule::ToString(instruction)),
+                      schedule::IsReceive(instruction.op));
+      }
       if (const Status status = Execute(instruction); !status.ok()) {
         mailbox_.Fail(status.error());
         break;
       }
       if (mailbox_.error()) break;
-      if (parent_.timeline_ != nullptr) timeline_[mesh].push_back({instruction, start, Now()});
+      if (parent_.options_.timeline != nullptr) timeline_[mesh].push_back({instruction, start, Now()});
+    }
+    if (process::Activity* activity = parent_.activities_[mesh]; activity != nullptr) {
+      activity->Set(fmt::format("step {}, mesh {}, done", parent_.step_number_, mesh), true);
     }
     Outbox& outbox = outboxes_[mesh];
     const std::lock_guard lock(outbox.mutex);
@@ -632,23 +660,37 @@ class StepRun {
 
   Status DeliverOne(const Job& job) {
     const Route& route = *job.route;
+    const auto to = static_cast<size_t>(route.to_stage);
     ArrayPtr value = job.value;
-    if (!route.same) {
-      ALPA_TRY(const std::vector<ir::HostTensor> from, value->ShardsToHost());
-      std::vector<ir::HostTensor> to;
-      for (const ir::Shape& part : route.parts) to.emplace_back(part);
-      std::vector<const std::byte*> sources;
-      for (const ir::HostTensor& part : from) sources.push_back(part.bytes().data());
-      std::vector<std::byte*> targets;
-      for (ir::HostTensor& part : to) targets.push_back(part.bytes().data());
-      reshard::Run(route.transfer, sources, targets);
-      const auto s = static_cast<size_t>(route.to_stage);
-      ALPA_TRY(std::unique_ptr<xla::Array> array,
-               parent_.ClientOf(s).PutParts(std::move(to), route.shape, route.spec, setup_.stages[s].layout.mesh));
-      value = std::move(array);
+    const bool stays = MeshOf(static_cast<size_t>(route.from_stage)) == MeshOf(to);
+    if (exchange_.group() == nullptr) {
+      if (!route.same) {
+        ALPA_TRY(value, exchange_.Copy(route, *value, parent_.ClientOf(to)));
+      }
+    } else if (!route.same) {
+      ALPA_RETURN_IF_ERROR(exchange_.Send(route, *value));
+      if (!stays) return Ok();  // the mesh it is for collects it
+      ALPA_TRY(value, exchange_.Collect(route, parent_.ClientOf(to), stopped_));
     }
     mailbox_.Put({route.to_stage, route.input, job.microbatch}, std::move(value));
     return Ok();
+  }
+
+  // Takes in what comes from other meshes in the order in which the mesh wants it.
+  void Collect(size_t mesh) {
+    for (const Instruction& i : setup_.program.meshes[mesh]) {
+      if (!schedule::IsReceive(i.op)) continue;
+      const auto index = static_cast<size_t>(i.index);
+      const auto& routes = i.op == Op::kReceiveActivation  ? parent_.forward_[index]
+                           : i.op == Op::kReceiveCotangent ? parent_.backward_[index]
+                                                           : parent_.step_[index];
+      const int64_t microbatch = i.op == Op::kReceiveStep ? -1 : i.microbatch;
+      for (const Route& route : routes) {
+        auto value = exchange_.Collect(route, parent_.ClientOf(static_cast<size_t>(route.to_stage)), stopped_);
+        if (!value.ok()) return mailbox_.Fail(value.error());
+        mailbox_.Put({route.to_stage, route.input, microbatch}, *std::move(value));
+      }
+    }
   }
 
   // ---- freeing
@@ -699,26 +741,43 @@ class StepRun {
         const StageOutput& about = setup.outputs[o];
         if (about.step_output < 0) continue;
         auto& slot = out[static_cast<size_t>(about.step_output)];
-        if (stages_[s].examples[o] != nullptr) {
-          slot = HostArray(std::move(*stages_[s].examples[o]));
-        } else {
-          ALPA_CHECK(stages_[s].results[o] != nullptr, fmt::format("output {} of stage {}", o, s));
-          slot = std::make_unique<OnStage>(static_cast<int>(s), stages_[s].results[o]);
-        }
+        ALPA_TRY(slot, Output(s, o));
         if (about.updates >= 0) new_state[setup.inputs[static_cast<size_t>(about.updates)].step_input] = slot.get();
       }
     }
     KeepShared(new_state);
-    if (parent_.timeline_ != nullptr) {
-      parent_.timeline_->meshes = std::move(timeline_);
-      parent_.timeline_->wall = Now();
+    if (parent_.options_.timeline != nullptr) {
+      parent_.options_.timeline->meshes = std::move(timeline_);
+      parent_.options_.timeline->wall = Now();
     }
     return out;
+  }
+
+  // An output of the step. Results are brought to all processes; state stays where it is.
+  Result<std::unique_ptr<xla::Array>> Output(size_t s, size_t o) {
+    const PipelineStage& setup = setup_.stages[s];
+    StageState& state = stages_[s];
+    const ir::Shape& shape = setup.module.shape(setup.module.outputs[o]);
+    process::Group* group = exchange_.group();
+    const int root = exchange_.RootOf(setup_.pipeline.stages[s].mesh);
+    if (parent_.IsHere(s)) {
+      const bool there = state.results[o] != nullptr || state.examples[o] != nullptr;
+      ALPA_CHECK(there, fmt::format("output {} of stage {}", o, s));
+    }
+    if (setup.outputs[o].updates >= 0 || (group == nullptr && state.examples[o] == nullptr)) {
+      return std::unique_ptr<xla::Array>(
+          std::make_unique<OnStage>(static_cast<int>(s), shape, state.results[o], group, root));
+    }
+    ArrayPtr array = state.results[o];
+    if (state.examples[o] != nullptr) array = HostArray(std::move(*state.examples[o]));
+    ALPA_TRY(ir::HostTensor tensor, OnStage::FromRoot(array.get(), shape, group, root));
+    return HostArray(std::move(tensor));
   }
 
   // Copies of shared state for the next step: those that came behind the last round.
   void KeepShared(const std::map<int, const xla::Array*>& new_state) {
     for (size_t s = 0; s < stages_.size(); ++s) {
+      if (!parent_.IsHere(s)) continue;
       const PipelineStage& setup = setup_.stages[s];
       for (size_t k = 0; k < setup.inputs.size(); ++k) {
         if (!setup.inputs[k].shared) continue;
@@ -736,7 +795,9 @@ class StepRun {
 
   PipelineExecutable& parent_;
   const PipelineSetup& setup_;
+  Exchange& exchange_;
   const std::vector<xla::Array*>& arguments_;
+  const std::function<bool()> stopped_ = [this] { return mailbox_.error().has_value(); };
   Clock::time_point start_;
   std::vector<StageState> stages_;
   std::deque<Outbox> outboxes_;  // by mesh
@@ -751,8 +812,9 @@ Result<std::vector<std::unique_ptr<xla::Array>>> PipelineExecutable::Run(const s
 }  // namespace
 
 Result<std::unique_ptr<xla::Executable>> MakePipelineExecutable(const std::vector<xla::Client*>& clients,
-                                                                const PipelineSetup& setup, StepTimeline* timeline) {
-  auto executable = std::make_unique<PipelineExecutable>(clients, setup, timeline);
+                                                                const PipelineSetup& setup,
+                                                                const PipelineOptions& options) {
+  auto executable = std::make_unique<PipelineExecutable>(clients, setup, options);
   ALPA_RETURN_IF_ERROR(executable->Compile());
   return std::unique_ptr<xla::Executable>(std::move(executable));
 }

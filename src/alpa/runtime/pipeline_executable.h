@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "alpa/base/result.h"
+#include "alpa/process/group.h"
+#include "alpa/process/watch.h"
 #include "alpa/runtime/pipeline.h"
 #include "alpa/xla/engine.h"
 
@@ -21,12 +23,19 @@ struct StepTimeline {
   double wall = 0;
 };
 
-// Compiles the programs of all stages, each for its mesh: clients[m] has the devices of mesh m, and outlives the
-// result. Its arguments and results are those of the step: arguments made by HostArray or results of earlier runs;
-// state that is given is used up. With `timeline`, that is set by every run.
+struct PipelineOptions {
+  StepTimeline* timeline = nullptr;  // set by every run
+  // One process for each host of the plan, which all make the same calls in the same order; null: this one alone.
+  process::Group* group = nullptr;
+  process::Watch* watch = nullptr;  // is told what each mesh does
+};
+
+// Compiles the programs of all stages, each for its mesh: clients[m] has the devices of mesh m (null: they are all in
+// other processes), and outlives the result. Its arguments and results are those of the step: arguments made by
+// HostArray or results of earlier runs; state that is given is used up.
 Result<std::unique_ptr<xla::Executable>> MakePipelineExecutable(const std::vector<xla::Client*>& clients,
                                                                 const PipelineSetup& setup,
-                                                                StepTimeline* timeline = nullptr);
+                                                                const PipelineOptions& options);
 
 // An array in host memory, as an argument.
 std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor);
