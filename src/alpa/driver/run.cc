@@ -13,6 +13,7 @@
 
 #include "alpa/base/file.h"
 #include "alpa/driver/check.h"
+#include "alpa/driver/processes.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/version.h"
 #include "alpa/report/collectives.h"
@@ -76,14 +77,26 @@ class Metrics {
 // One run of `alpa run`, from opened session to the last checkpoint.
 class Training {
  public:
-  explicit Training(const RunOptions& options) : options_(options), gate_(options.gate) {}
+  Training(const RunOptions& options, const Processes& processes)
+      : options_(options), processes_(processes), gate_(options.gate) {}
 
   Status Run() {
+    ALPA_RETURN_IF_ERROR(processes_.Agree(Prepare()));
+    if (options_.gate.stop_after.has_value() && !gate_.Stops(Phase::kRun)) return Ok();
+    ALPA_RETURN_IF_ERROR(AgreeOnRun());
+    ALPA_RETURN_IF_ERROR(processes_.EndWith(Steps()));
+    processes_.At("after the last step");
+    return processes_.Agree(Report());
+  }
+
+ private:
+  // All up to the compiled step; nothing here waits for another process.
+  Status Prepare() {
     ALPA_RETURN_IF_ERROR(CheckOptions(options_));
     ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
     ALPA_TRY(session_, OpenSession(*engine,
                                    {options_.load, options_.devices, options_.plan, options_.backend,
-                                    options_.microbatches, options_.per_microbatch},
+                                    options_.microbatches, options_.per_microbatch, processes_.world.get()},
                                    gate_));
     if (gate_.Stops(Phase::kImport) || gate_.Stops(Phase::kAnalyze)) return Ok();
     if (!options_.save_plan.empty()) {
@@ -92,13 +105,18 @@ class Training {
     if (gate_.Stops(Phase::kPlan)) return Ok();
     ALPA_RETURN_IF_ERROR(OpenInputs());
     ALPA_RETURN_IF_ERROR(OpenCheckpoints());
-    ALPA_RETURN_IF_ERROR(Compile());
-    if (gate_.Stops(Phase::kCompile)) return Ok();
-    ALPA_RETURN_IF_ERROR(Steps());
-    return Report();
+    return Compile();
   }
 
- private:
+  // That all processes train the same model on the same data, from the same step on.
+  Status AgreeOnRun() const {
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("model", fmt::format("{}", ir::Fingerprint(session_.module()))));
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("plan", plan::ToJson(session_.plan)));
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("source of data", data_->Describe()));
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("number of steps", fmt::format("{}", LastStep())));
+    return processes_.AgreeOnValue("step to go on from", fmt::format("{}", first_step_));
+  }
+
   // Where the run starts: golden file, given values, the sidecar's rules, or a guess.
   std::string InitialSource() const {
     if (!options_.init.empty()) return options_.init;
@@ -189,6 +207,7 @@ class Training {
           report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step), throughput.unit});
     }
     for (int64_t step = first_step_ + 1; step <= LastStep(); ++step) {
+      processes_.At(fmt::format("step {}", step));
       ALPA_TRY(runtime::DeviceBatch batch, prefetcher->Next());
       ALPA_TRY(const runtime::StepResult result, trainer_->Step(batch.pointers()));
       ALPA_RETURN_IF_ERROR(AfterStep(step, result, progress));
@@ -216,7 +235,16 @@ class Training {
     return check_ != nullptr ? check_->AfterStep(step, *trainer_, result) : Ok();
   }
 
+  // Every process brings its parts of the state together with the others'; the first one writes.
   Status Save(int64_t step, const runtime::Prefetcher& prefetcher) {
+    processes_.At(fmt::format("the checkpoint of step {}", step));
+    if (!processes_.first()) {
+      for (size_t s = 0; s < trainer_->state_inputs().size(); ++s) {
+        const auto tensor = trainer_->StateToHost(s);
+        if (!tensor.ok()) return tensor.error();
+      }
+      return Ok();
+    }
     runtime::CheckpointInfo info;
     info.step = step;
     info.data_position = prefetcher.position();
@@ -254,7 +282,7 @@ class Training {
       const runtime::InputProvider initial = [this](int32_t input) { return initial_->Value(input); };
       ALPA_RETURN_IF_ERROR(check_->AllowForRounding(*trainer_, initial, last_batch_.pointers()));
     }
-    if (!options_.check_report.empty()) {
+    if (!options_.check_report.empty() && processes_.first()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.check_report, runtime::ToJson(check_->comparison())));
     }
     fmt::print("{}", check_->Table(!options_.quiet));
@@ -270,6 +298,7 @@ class Training {
   }
 
   const RunOptions& options_;
+  const Processes& processes_;
   const Gate gate_;
   Session session_;
   std::unique_ptr<GoldenCheck> check_;
@@ -287,6 +316,20 @@ class Training {
 
 }  // namespace
 
-Status Run(const RunOptions& options) { return Training(options).Run(); }
+Status Run(const RunOptions& options) {
+  ALPA_TRY(const Processes processes, OpenProcesses(Seconds(options.hang_limit), [&options] {
+             if (!options.checkpoint.empty()) runtime::RemoveStale(options.checkpoint);
+           }));
+  RunOptions mine = options;
+  if (!processes.first()) {  // what the first one writes
+    mine.quiet = true;
+    mine.gate.verbose = false;
+    mine.gate.dump_dir.clear();
+    for (auto* path : {&mine.save_plan, &mine.metrics, &mine.loss_curve}) path->clear();
+  }
+  const Status status = Training(mine, processes).Run();
+  LeaveErrorsToFirst(processes);
+  return status;
+}
 
 }  // namespace alpa::driver

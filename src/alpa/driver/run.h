@@ -37,9 +37,11 @@ struct RunOptions {
   std::filesystem::path metrics;     // JSON lines
   std::filesystem::path loss_curve;  // SVG
   bool quiet = false;
+  double hang_limit = 0;  // seconds without a step after which several processes end; 0: never
 };
 
-// Trains; progress on stderr, the outcome on stdout. kOutOfTolerance when --check fails.
+// Trains; progress on stderr, the outcome on stdout. kOutOfTolerance when --check fails. Started by mpirun or srun, all
+// processes train together on one mesh that spans them; the first one prints and writes files.
 Status Run(const RunOptions& options);
 
 }  // namespace alpa::driver

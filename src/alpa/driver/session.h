@@ -9,6 +9,7 @@
 #include "alpa/base/result.h"
 #include "alpa/driver/load_step.h"
 #include "alpa/plan/plan.h"
+#include "alpa/process/group.h"
 #include "alpa/runtime/data_source.h"
 #include "alpa/runtime/initial_values.h"
 #include "alpa/runtime/trainer.h"
@@ -18,11 +19,12 @@ namespace alpa::driver {
 
 struct SessionOptions {
   LoadOptions load;
-  int64_t devices = 0;                 // 0: as many as the plan file says, or 1
-  std::string plan = "data-parallel";  // or a plan file
-  std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
-  int64_t microbatches = 1;            // more than one: on one device only
-  bool per_microbatch = false;         // also where the step is not separable (MakeMicrobatchSplit)
+  int64_t devices = 0;                  // 0: as many as the plan file says, or 1
+  std::string plan = "data-parallel";   // or a plan file
+  std::filesystem::path backend;        // PJRT plugin; empty: virtual CPU devices
+  int64_t microbatches = 1;             // more than one: on one device only
+  bool per_microbatch = false;          // also where the step is not separable (MakeMicrobatchSplit)
+  process::Group* processes = nullptr;  // that the mesh spans, equally many devices in each; null: this one alone
 };
 
 // The phases import to plan, and the client that has the devices. After a phase at which the gate stops, what follows
