@@ -16,6 +16,7 @@
 #include "alpa/driver/processes.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/version.h"
+#include "alpa/process/agree.h"
 #include "alpa/report/collectives.h"
 #include "alpa/report/loss_curve.h"
 #include "alpa/report/progress.h"
@@ -235,16 +236,29 @@ class Training {
     return check_ != nullptr ? check_->AfterStep(step, *trainer_, result) : Ok();
   }
 
-  // Every process brings its parts of the state together with the others'; the first one writes.
   Status Save(int64_t step, const runtime::Prefetcher& prefetcher) {
     processes_.At(fmt::format("the checkpoint of step {}", step));
-    if (!processes_.first()) {
-      for (size_t s = 0; s < trainer_->state_inputs().size(); ++s) {
-        const auto tensor = trainer_->StateToHost(s);
-        if (!tensor.ok()) return tensor.error();
-      }
-      return Ok();
+    return processes_.first() ? Write(step, prefetcher) : HelpToWrite();
+  }
+
+  // The first process writes, in an order that the format of the file decides; it tells the others for which tensor it
+  // needs their parts now, and in the end "none".
+  Result<ir::HostTensor> StateFromAll(size_t index) const {
+    if (processes_.count() > 1) {
+      ALPA_RETURN_IF_ERROR(process::Broadcast(*processes_.world, 0, fmt::format("{}", index)));
     }
+    return trainer_->StateToHost(index);
+  }
+  Status HelpToWrite() const {
+    for (;;) {
+      ALPA_TRY(const std::string index, process::Broadcast(*processes_.world, 0, ""));
+      if (index == "none") return Ok();
+      const auto tensor = trainer_->StateToHost(std::stoul(index));
+      if (!tensor.ok()) return tensor.error();
+    }
+  }
+
+  Status Write(int64_t step, const runtime::Prefetcher& prefetcher) {
     runtime::CheckpointInfo info;
     info.step = step;
     info.data_position = prefetcher.position();
@@ -255,9 +269,10 @@ class Training {
     info.losses.insert(info.losses.end(), losses_.begin(), losses_.end());
     if (info.losses.size() > kLossesInCheckpoint)
       info.losses.erase(info.losses.begin(), info.losses.end() - kLossesInCheckpoint);
-    ALPA_TRY(saved_,
-             runtime::SaveCheckpoint(options_.checkpoint, info, session_.module(), session_.signature(),
-                                     [this](size_t index) { return trainer_->StateToHost(index); }, {options_.keep}));
+    auto saved = runtime::SaveCheckpoint(options_.checkpoint, info, session_.module(), session_.signature(),
+                                         [this](size_t index) { return StateFromAll(index); }, {options_.keep});
+    if (processes_.count() > 1) ALPA_RETURN_IF_ERROR(process::Broadcast(*processes_.world, 0, "none"));
+    ALPA_TRY(saved_, std::move(saved));
     return Ok();
   }
 
