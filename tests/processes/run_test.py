@@ -88,15 +88,15 @@ def tells_errors_once(folder):
 
 def ends_when_one_is_killed(folder):
     checkpoints = folder / "killed"
-    run = subprocess.Popen(command(3, "run", MODEL, "--devices", 3, "--plan", "data-parallel", "--steps", 1000000, "-q", "--checkpoint",
+    run = subprocess.Popen(command(4, "run", MODEL, "--devices", 4, "--steps", 1000000, "-q", "--checkpoint",
                                    checkpoints, "--checkpoint-every", 5), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.time() + 60
     while not list(checkpoints.glob("step-*")) and time.time() < end and run.poll() is None:
         time.sleep(0.1)
     children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(run.pid)], capture_output=True, text=True).stdout
     pids = [int(line.split()[0]) for line in children.splitlines() if PROGRAM in line]
-    expect(len(pids) == 3, "three processes run", children)
-    if len(pids) != 3:
+    expect(len(pids) == 4, "four processes run", children)
+    if len(pids) != 4:
         run.kill()
         return
     start = time.time()

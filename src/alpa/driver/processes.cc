@@ -17,8 +17,8 @@ void Silence(FILE* stream) {
 
 }  // namespace
 
-void Processes::At(const std::string& text) const {
-  if (activity != nullptr) activity->Set(text);
+void Processes::At(const std::string& text, bool waiting) const {
+  if (activity != nullptr) activity->Set(text, waiting);
 }
 
 Status Processes::Agree(const Status& mine) const { return world == nullptr ? mine : process::AgreeOn(*world, mine); }

@@ -20,8 +20,9 @@ struct Processes {
 
   int64_t count() const { return world == nullptr ? 1 : world->size(); }
   bool first() const { return world == nullptr || world->rank() == 0; }  // the one that prints and writes files
-  // What the main thread is doing, for messages when a process dies or hangs.
-  void At(const std::string& text) const;
+  // What the main thread is doing, for messages when a process dies or hangs; `waiting` (perhaps for others): it is not
+  // to blame when nothing moves.
+  void At(const std::string& text, bool waiting = false) const;
   // process::AgreeOn and AgreeOnValue.
   Status Agree(const Status& mine) const;
   Status AgreeOnValue(const std::string& what, const std::string& value) const;

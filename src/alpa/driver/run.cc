@@ -208,9 +208,11 @@ class Training {
           report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step), throughput.unit});
     }
     for (int64_t step = first_step_ + 1; step <= LastStep(); ++step) {
-      processes_.At(fmt::format("step {}", step));
+      processes_.At(fmt::format("step {}, waiting for data", step));
       ALPA_TRY(runtime::DeviceBatch batch, prefetcher->Next());
+      processes_.At(fmt::format("step {}, on the devices", step), /*waiting=*/true);
       ALPA_TRY(const runtime::StepResult result, trainer_->Step(batch.pointers()));
+      processes_.At(fmt::format("behind step {}", step));
       ALPA_RETURN_IF_ERROR(AfterStep(step, result, progress));
       last_batch_ = std::move(batch);
       ALPA_RETURN_IF_ERROR(metrics.Write(step, result.loss, result.wall,
@@ -250,6 +252,7 @@ class Training {
     return trainer_->StateToHost(index);
   }
   Status HelpToWrite() const {
+    processes_.At("waiting for the first process to write a checkpoint", /*waiting=*/true);
     for (;;) {
       ALPA_TRY(const std::string index, process::Broadcast(*processes_.world, 0, ""));
       if (index == "none") return Ok();
