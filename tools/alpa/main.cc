@@ -65,10 +65,12 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
       "examples:\n"
       "  alpa run step.mlirbc --devices 8 --steps 100 --data corpus/ --checkpoint ckpt\n"
       "  alpa run step.mlirbc --devices 4 --check golden.npz\n"
-      "  alpa run step.mlirbc --microbatches 16");
+      "  alpa run step.mlirbc --microbatches 16\n"
+      "  mpirun -n 2 alpa run step.mlirbc --devices 8        # one mesh over two processes, 4 devices in each");
   AddModel(command, &options->load);
   command
-      ->add_option("-n,--devices", options->devices, "virtual CPU devices of this process (default: 1, or the plan's)")
+      ->add_option("-n,--devices", options->devices,
+                   "virtual CPU devices, of all processes (default: one in each, or the plan's)")
       ->check(kDeviceCount);
   command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
   command
@@ -100,6 +102,10 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
   command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
   command->add_option("--metrics", options->metrics, "write step, loss and seconds as JSON lines");
   command->add_option("--loss-curve", options->loss_curve, "write the loss curve as SVG");
+  command
+      ->add_option("--hang-limit", options->hang_limit,
+                   "several processes end when no step is done for so many seconds (default: never)")
+      ->check(CLI::NonNegativeNumber);
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   AddGate(command, &options->gate, stop_after);
 }

@@ -13,8 +13,10 @@
 #include "alpa/driver/catch_interrupt.h"
 #include "alpa/driver/check.h"
 #include "alpa/driver/metrics.h"
+#include "alpa/driver/processes.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/version.h"
+#include "alpa/process/agree.h"
 #include "alpa/report/collectives.h"
 #include "alpa/report/loss_curve.h"
 #include "alpa/report/progress.h"
@@ -51,15 +53,28 @@ Status CheckOptions(const RunOptions& o) {
 // One run of `alpa run`, from opened session to the last checkpoint.
 class Training {
  public:
-  explicit Training(const RunOptions& options) : options_(options), gate_(options.gate) {}
+  Training(const RunOptions& options, const Processes& processes)
+      : options_(options), processes_(processes), gate_(options.gate) {}
 
   Status Run() {
+    ALPA_RETURN_IF_ERROR(processes_.Agree(Prepare()));
+    if (options_.gate.stop_after.has_value() && !gate_.Stops(Phase::kRun)) return Ok();
+    ALPA_RETURN_IF_ERROR(AgreeOnRun());
+    ALPA_RETURN_IF_ERROR(processes_.EndWith(Steps()));
+    processes_.At("after the last step");
+    return processes_.Agree(Report());
+  }
+
+ private:
+  // All up to the compiled step; nothing here waits for another process.
+  Status Prepare() {
     ALPA_RETURN_IF_ERROR(CheckOptions(options_));
     ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
-    ALPA_TRY(session_, OpenSession(*engine,
-                                   {options_.load, options_.devices, options_.plan, options_.backend,
-                                    options_.microbatches, options_.per_microbatch},
-                                   gate_));
+    ALPA_TRY(session_,
+             OpenSession(*engine,
+                         {options_.load, options_.devices, options_.plan, options_.backend, options_.microbatches,
+                          options_.per_microbatch, processes_.world.get(), processes_.watch.get()},
+                         gate_));
     if (gate_.Stops(Phase::kImport) || gate_.Stops(Phase::kAnalyze)) return Ok();
     if (!options_.save_plan.empty()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.save_plan, plan::ToJson(session_.plan)));
@@ -67,13 +82,21 @@ class Training {
     if (gate_.Stops(Phase::kPlan)) return Ok();
     ALPA_RETURN_IF_ERROR(OpenInputs());
     ALPA_RETURN_IF_ERROR(OpenCheckpoints());
-    ALPA_RETURN_IF_ERROR(Compile());
-    if (gate_.Stops(Phase::kCompile)) return Ok();
-    ALPA_RETURN_IF_ERROR(Steps());
-    return Report();
+    return Compile();
   }
 
- private:
+  // That all processes train the same model on the same data, from the same step on.
+  Status AgreeOnRun() const {
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("model", fmt::format("{}", ir::Fingerprint(session_.module()))));
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("plan", plan::ToJson(session_.plan)));
+    if (session_.pipeline) {
+      ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("plan", plan::ToJson(*session_.pipeline)));
+    }
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("source of data", data_->Describe()));
+    ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("number of steps", fmt::format("{}", LastStep())));
+    return processes_.AgreeOnValue("step to go on from", fmt::format("{}", first_step_));
+  }
+
   // Where the run starts: golden file, given values, the sidecar's rules, or a guess.
   std::string InitialSource() const {
     if (!options_.init.empty()) return options_.init;
@@ -158,7 +181,9 @@ class Training {
   }
 
   Status Steps() {
-    const CatchInterrupt interrupt({SIGINT, SIGTERM});
+    // Of several processes SIGTERM is the watch's: mpirun sends it when one of them has died.
+    const CatchInterrupt interrupt(processes_.count() > 1 ? std::vector<int>{SIGINT, SIGUSR1}
+                                                          : std::vector<int>{SIGINT, SIGTERM});
     const Throughput throughput = ThroughputOf(session_);
     ALPA_TRY(Metrics metrics,
              Metrics::Open(options_.metrics, options_.resume ? std::optional(first_step_) : std::nullopt));
@@ -171,9 +196,12 @@ class Training {
           report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step), throughput.unit});
     }
     for (bool stop = false; done_ < LastStep() && !stop;) {
+      processes_.At(fmt::format("step {}, waiting for data", done_ + 1));
       ALPA_TRY(runtime::DeviceBatch batch, prefetcher->Next());
+      processes_.At(fmt::format("step {}, on the devices", done_ + 1), /*waiting=*/true);
       ALPA_TRY(const runtime::StepResult result, trainer_->Step(batch.pointers()));
       ++done_;
+      processes_.At(fmt::format("behind step {}", done_));
       ALPA_RETURN_IF_ERROR(AfterStep(done_, result, progress));
       last_batch_ = std::move(batch);
       ALPA_RETURN_IF_ERROR(metrics.Write(done_, result.loss, result.wall,
@@ -181,10 +209,11 @@ class Training {
                                          throughput.unit));
       ALPA_RETURN_IF_ERROR(SaveResult(saver_.Poll()));
       const bool due = options_.checkpoint_every > 0 && done_ % options_.checkpoint_every == 0;
-      stop = interrupt.caught();
+      ALPA_TRY(const int signal, processes_.Largest(interrupt.signal()));
+      stop = signal != 0;
+      interrupted_by_ = done_ < LastStep() ? signal : 0;
       if (due || done_ == LastStep() || stop) ALPA_RETURN_IF_ERROR(Save(*prefetcher, progress));
     }
-    interrupted_by_ = done_ < LastStep() ? interrupt.signal() : 0;
     auto saved = saver_.Wait();
     if (!saved.ok()) return SaveResult(saved.error());
     saved_ = saved->value_or("");
@@ -208,6 +237,7 @@ class Training {
   // Copies the state, which the next step consumes, and has it written while training goes on.
   Status Save(const runtime::Prefetcher& prefetcher, std::optional<report::Progress>& progress) {
     if (options_.checkpoint.empty()) return Ok();
+    processes_.At(fmt::format("the checkpoint of step {}", done_));
     if (saver_.busy() && progress.has_value()) progress->Say("waiting for the last checkpoint to be written");
     if (const auto last = saver_.Wait(); !last.ok()) return SaveResult(last.error());
     runtime::CheckpointInfo info;
@@ -220,7 +250,8 @@ class Training {
     info.losses.insert(info.losses.end(), losses_.begin(), losses_.end());
     if (info.losses.size() > kLossesInCheckpoint)
       info.losses.erase(info.losses.begin(), info.losses.end() - kLossesInCheckpoint);
-    ALPA_TRY(auto copy, trainer_->StateToHost());
+    ALPA_TRY(auto copy, trainer_->StateToHost());  // all processes together
+    if (!processes_.first()) return Ok();
     const auto state = std::make_shared<std::vector<ir::HostTensor>>(std::move(copy));
     return saver_.Start([this, info, state] {
       return runtime::SaveCheckpoint(
@@ -243,7 +274,7 @@ class Training {
 
   // What a signal ended.
   Error Interrupted() const {
-    const char* const name = interrupted_by_ == SIGINT ? "SIGINT" : "SIGTERM";
+    const char* const name = interrupted_by_ == SIGINT ? "SIGINT" : interrupted_by_ == SIGTERM ? "SIGTERM" : "SIGUSR1";
     const std::string where = fmt::format("{}: {} of {} steps done", name, done_, LastStep());
     if (!saved_.empty()) {
       return {Code::kInterrupted, fmt::format("{}, saved as {}", where, saved_.string()), "go on with --resume"};
@@ -278,7 +309,7 @@ class Training {
       const runtime::InputProvider initial = [this](int32_t input) { return initial_->Value(input); };
       ALPA_RETURN_IF_ERROR(check_->AllowForRounding(*trainer_, initial, last_batch_.pointers()));
     }
-    if (!options_.check_report.empty()) {
+    if (!options_.check_report.empty() && processes_.first()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.check_report, runtime::ToJson(check_->comparison())));
     }
     fmt::print("{}", check_->Table(!options_.quiet));
@@ -294,6 +325,7 @@ class Training {
   }
 
   const RunOptions& options_;
+  const Processes& processes_;
   const Gate gate_;
   Session session_;
   std::unique_ptr<GoldenCheck> check_;
@@ -314,6 +346,20 @@ class Training {
 
 }  // namespace
 
-Status Run(const RunOptions& options) { return Training(options).Run(); }
+Status Run(const RunOptions& options) {
+  ALPA_TRY(const Processes processes, OpenProcesses(Seconds(options.hang_limit), [&options] {
+             if (!options.checkpoint.empty()) runtime::RemoveStale(options.checkpoint);
+           }));
+  RunOptions mine = options;
+  if (!processes.first()) {  // what the first one writes
+    mine.quiet = true;
+    mine.gate.verbose = false;
+    mine.gate.dump_dir.clear();
+    for (auto* path : {&mine.save_plan, &mine.metrics, &mine.loss_curve}) path->clear();
+  }
+  const Status status = Training(mine, processes).Run();
+  LeaveErrorsToFirst(processes);
+  return status;
+}
 
 }  // namespace alpa::driver

@@ -37,11 +37,13 @@ struct RunOptions {
   std::filesystem::path metrics;       // JSON lines
   std::filesystem::path loss_curve;    // SVG
   bool quiet = false;
+  double hang_limit = 0;  // seconds without a step after which several processes end; 0: never
 };
 
 // Trains; progress on stderr, the outcome on stdout. Checkpoints are written while training goes on. kOutOfTolerance
 // when --check fails; kInterrupted when SIGINT or SIGTERM came: the step was finished and, with a checkpoint folder,
-// the state saved.
+// the state saved. Started by mpirun or srun, all processes train together: on one mesh that spans them, or each on the
+// stages of its host; the first one prints and writes files.
 Status Run(const RunOptions& options);
 
 }  // namespace alpa::driver

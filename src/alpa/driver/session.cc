@@ -42,7 +42,8 @@ plan::Plan WholeOnHost(const ir::Module& module) {
 Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& options, Session* session) {
   const ir::Module& module = loaded.step.module;
   if (options.plan == kDataParallel) {
-    const int64_t devices = options.devices == 0 ? 1 : options.devices;
+    const int64_t least = options.processes == nullptr ? 1 : options.processes->size();
+    const int64_t devices = options.devices == 0 ? least : options.devices;
     return plan::MakeDataParallel(module, loaded.analysis.signature, loaded.analysis.batch_dims(), devices);
   }
   auto text = ReadFile(options.plan);
@@ -85,6 +86,14 @@ Status CheckDevices(int64_t devices) {
                fmt::format("--devices {}: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
 }
 
+// Devices of this process's client when the mesh of `devices` spans the processes.
+Result<int64_t> DevicesPerProcess(int64_t devices, const process::Group& processes) {
+  if (devices % processes.size() == 0) return devices / processes.size();
+  return Error{Code::kInvalidArgument,
+               fmt::format("{} devices do not fall on {} processes alike", devices, processes.size()),
+               "start another number of processes, or make a plan for a multiple of it"};
+}
+
 // What can be said of microbatches before the model is read.
 Status CheckMicrobatchOptions(const SessionOptions& options) {
   if (options.microbatches <= 1) return Ok();
@@ -103,6 +112,10 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
   ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options));
   Session session;
+  if (!options.backend.empty() && options.processes != nullptr) {
+    return Error{Code::kUnsupported, "--backend together with several processes: not yet possible",
+                 "start one process, without mpirun or srun"};
+  }
   if (!options.backend.empty()) {  // before the model is read: a plugin that does not load is found at once
     ALPA_TRY(session.client, engine.CreatePluginClient(options.backend));
   }
@@ -114,12 +127,14 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
                              [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
   if (gate.Stops(Phase::kPlan)) return session;
-  if (session.client == nullptr) {
-    if (session.pipeline) {
-      ALPA_TRY(session.client, MakePipelineClient(engine, session.loaded, *session.pipeline));
-    } else {
-      ALPA_TRY(session.client, engine.CreateCpuClient(session.plan.mesh.size()));
-    }
+  if (session.pipeline) {
+    ALPA_TRY(session.client,
+             MakePipelineClient(engine, session.loaded, *session.pipeline, options.processes, options.watch));
+  } else if (options.processes != nullptr) {
+    ALPA_TRY(const int64_t devices, DevicesPerProcess(session.plan.mesh.size(), *options.processes));
+    ALPA_TRY(session.client, engine.CreateCpuClient(devices, process::Duplicate(*options.processes, "mesh")));
+  } else if (session.client == nullptr) {
+    ALPA_TRY(session.client, engine.CreateCpuClient(session.plan.mesh.size()));
   }
   return session;
 }

@@ -11,6 +11,8 @@
 #include "alpa/driver/load_step.h"
 #include "alpa/plan/pipeline_plan.h"
 #include "alpa/plan/plan.h"
+#include "alpa/process/group.h"
+#include "alpa/process/watch.h"
 #include "alpa/runtime/data_source.h"
 #include "alpa/runtime/initial_values.h"
 #include "alpa/runtime/trainer.h"
@@ -20,11 +22,13 @@ namespace alpa::driver {
 
 struct SessionOptions {
   LoadOptions load;
-  int64_t devices = 0;                 // 0: as many as the plan file says, or 1
-  std::string plan = "data-parallel";  // or a plan file
-  std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
-  int64_t microbatches = 1;            // more than one: on one device only
-  bool per_microbatch = false;         // also where the step is not separable (MakeMicrobatchSplit)
+  int64_t devices = 0;                  // 0: as many as the plan file says, or 1
+  std::string plan = "data-parallel";   // or a plan file
+  std::filesystem::path backend;        // PJRT plugin; empty: virtual CPU devices
+  int64_t microbatches = 1;             // more than one: on one device only
+  bool per_microbatch = false;          // also where the step is not separable (MakeMicrobatchSplit)
+  process::Group* processes = nullptr;  // that the mesh spans, equally many devices in each; null: this one alone
+  process::Watch* watch = nullptr;      // over them
 };
 
 // The phases import to plan, and the client that has the devices. After a phase at which the gate stops, what follows

@@ -22,11 +22,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kBeat(100);
 constexpr uint64_t kChannel = 0;
-// After SIGTERM: so long the watch listens who is still there, and so long a living process is silent at most. mpirun
-// sends SIGKILL after a second.
-constexpr Seconds kListen{0.5};
-constexpr Seconds kSilence{0.4};
-constexpr Seconds kMessageOut{0.25};   // for the last message to leave the process
+// mpirun sends SIGTERM a second after a process has died, and SIGKILL half a second later. So by then the dead one has
+// been silent for longer than any other; if nobody has, it is somebody's wish that all end.
+constexpr Seconds kSilence{0.45};
+constexpr Seconds kListen{0.2};
+constexpr Seconds kTogether{0.25};     // silent from the same moment on, as far as one can tell
+constexpr Seconds kLater{0.5};         // by so much the others end after the one that prints
+constexpr Seconds kMessageOut{0.2};    // for the last message to leave the process
 constexpr Seconds kWaitForPrinter{2};  // the process that prints is to end first, since mpirun then ends the others
 
 constexpr int kTermStatus = 128 + SIGTERM;
@@ -77,18 +79,18 @@ struct Peer {
   bool done() const { return last.kind == Beat::kDone; }
 };
 
-void PrintAndExit(int exit_status, const std::string& message) {
+void Print(const std::string& message) {
   std::fflush(stdout);
-  if (!message.empty()) std::fprintf(stderr, "alpa: %s\n", message.c_str());
+  std::fprintf(stderr, "alpa: %s\n", message.c_str());
   std::fflush(stderr);
-  ::_exit(exit_status);
 }
 
 class WatchImpl : public Watch {
  public:
   WatchImpl(Group& group, WatchOptions options)
       : options_(std::move(options)), group_(Duplicate(group, "watch")), host_(HostName()) {
-    if (options_.end == nullptr) options_.end = PrintAndExit;
+    if (options_.print == nullptr) options_.print = Print;
+    if (options_.end == nullptr) options_.end = ::_exit;
     peers_.resize(static_cast<size_t>(group_->size()));
     for (int r = 0; r < group_->size(); ++r) {
       if (r != group_->rank()) Of(r).next = group_->ReceiveText(r, kChannel);
@@ -139,11 +141,12 @@ class WatchImpl : public Watch {
       if (signal == Clock::time_point{}) {
         CheckDead(options_.dead_after);
         CheckHang();
-      } else if (Since(signal) > kListen) {
+      } else {
         CheckDead(kSilence);
-        if (!ended_) End(kTermStatus, "ended by SIGTERM", group_->rank() == FirstAlive(-1));
+        if (!ended_ && Since(signal) > kListen)
+          End(kTermStatus, "ended by SIGTERM", group_->rank() == FirstAlive(kSilence));
       }
-      std::this_thread::sleep_for(kBeat);
+      std::this_thread::sleep_for(signal == Clock::time_point{} ? kBeat : kBeat / 4);
     }
   }
 
@@ -193,10 +196,10 @@ class WatchImpl : public Watch {
     for (Peer& peer : peers_) peer.heard = peer.moved = Clock::now();
   }
 
-  // The lowest rank that still runs, other than `except`.
-  int FirstAlive(int except) {
+  // The lowest rank that still runs.
+  int FirstAlive(Seconds silence) {
     for (int r = 0; r < group_->size(); ++r) {
-      if (r != except && !Of(r).done() && Since(Of(r).heard) < options_.dead_after) return r;
+      if (!Of(r).done() && Since(Of(r).heard) < silence) return r;
     }
     return group_->rank();
   }
@@ -209,17 +212,22 @@ class WatchImpl : public Watch {
 
   // Of several silent processes the one that was so first is the cause.
   void CheckDead(Seconds after) {
-    int dead = -1;
+    std::optional<Clock::time_point> first;
     for (int r = 0; r < group_->size(); ++r) {
       if (Of(r).done() || Since(Of(r).heard) <= after) continue;
-      if (dead < 0 || Of(r).heard < Of(dead).heard) dead = r;
+      first = first.has_value() ? std::min(*first, Of(r).heard) : Of(r).heard;
     }
-    if (dead < 0) return;
+    if (!first.has_value()) return;
+    std::vector<std::string> silent;
+    for (int r = 0; r < group_->size(); ++r) {
+      const bool together = Seconds(std::chrono::duration<double>(Of(r).heard - *first).count()) < kTogether;
+      if (!Of(r).done() && together) silent.push_back(fmt::format("{}, {}", Name(r), Where(r)));
+    }
     End(ExitStatus({Code::kEnvironment, "", ""}),
-        fmt::format("{} died or does not answer; it was last heard of {} ago, {}\n"
+        fmt::format("last heard of {} ago, dead or without connection: {}\n"
                     "  all processes end; with a checkpoint the run can go on (--resume)",
-                    Name(dead), ToString(Since(Of(dead).heard)), Where(dead)),
-        group_->rank() == FirstAlive(dead));
+                    ToString(Since(*first)), fmt::join(silent, "; ")),
+        group_->rank() == FirstAlive(after));
   }
 
   void CheckFailure() {
@@ -245,19 +253,21 @@ class WatchImpl : public Watch {
         fmt::format(
             "nothing has moved for {}{}", ToString(options_.hang_limit),
             guilty.empty() ? "; all processes wait for each other:" + all : "; these hold the others up:" + guilty),
-        group_->rank() == FirstAlive(-1));
+        group_->rank() == FirstAlive(options_.dead_after));
   }
 
   // Ends this process. The one that prints says so to the others and ends first.
   void End(int exit_status, const std::string& message, bool print) {
     if (options_.before_ending != nullptr) options_.before_ending();
     if (print) {
+      options_.print(message);
       Send(Beat::kEnding);
-      Sleep(kMessageOut);
-    } else if (!message.empty()) {
-      WaitForPrinter();
+      if (!terminated) Sleep(kMessageOut);
+    } else {
+      if (!message.empty()) WaitForPrinter();
+      if (!terminated) Sleep(kLater);
     }
-    options_.end(exit_status, print ? message : "");
+    options_.end(exit_status);
     const std::lock_guard lock(mutex_);  // only in tests: here a program has ended
     ended_ = true;
     failed_.notify_all();

@@ -22,8 +22,9 @@ struct WatchOptions {
   std::function<void()> before_ending;
   // SIGTERM, by which mpirun ends the others a second before it kills them, becomes a question to the watch: who died?
   bool catch_sigterm = true;
-  // How to end; never returns in a program. The default prints `message` (empty: another process does) and exits.
-  std::function<void(int exit_status, const std::string& message)> end;
+  // How to print and how to end, for tests. The defaults write to stderr, and exit at once.
+  std::function<void(const std::string& message)> print;
+  std::function<void(int exit_status)> end;
 };
 
 // The watch of one process over all processes of a group; a thread of its own that sends signs of life ten times a

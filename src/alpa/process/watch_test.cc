@@ -25,10 +25,13 @@ struct Endings {
     WatchOptions options;
     options.catch_sigterm = false;  // processes are threads here
     options.dead_after = Seconds(0.6);
-    options.end = [this](int status, const std::string& message) {
+    options.print = [this](const std::string& message) {
+      const std::lock_guard lock(mutex);
+      messages.push_back(message);
+    };
+    options.end = [this](int status) {
       const std::lock_guard lock(mutex);
       statuses.push_back(status);
-      if (!message.empty()) messages.push_back(message);
     };
     return options;
   }

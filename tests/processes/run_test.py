@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""`alpa run` started by mpirun: run_test.py PROGRAM MPIRUN...
+
+One mesh over 2 and 4 processes trains to the losses of one process; only the first process prints; errors are told once;
+checkpoints of sharded state can be gone on from with another number of processes; a killed process ends all."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROGRAM = os.path.abspath(sys.argv[1])
+MPIRUN = sys.argv[2:]
+MODELS = Path(__file__).resolve().parent.parent / "models"
+MODEL = str(MODELS / "gpt_tiny_sgd.mlirbc")
+FAILED = []
+
+
+def expect(condition, what, more=""):
+    print(f"{'ok  ' if condition else 'FAIL'} {what}{': ' + str(more) if not condition else ''}", flush=True)
+    if not condition:
+        FAILED.append(what)
+
+
+def command(processes, *arguments):
+    return [*([*MPIRUN, str(processes)] if processes > 1 else []), PROGRAM, *map(str, arguments)]
+
+
+def alpa(processes, *arguments):
+    return subprocess.run(command(processes, *arguments), capture_output=True, text=True, timeout=280)
+
+
+def losses(path):
+    return [json.loads(line)["loss"] for line in Path(path).read_text().splitlines()]
+
+
+def apart(a, b):
+    return max(abs(x - y) for x, y in zip(a, b)) if len(a) == len(b) and a else float("inf")
+
+
+def trains_to_the_same_losses(folder):
+    plan = folder / "plan.json"
+    alpa(1, "plan", MODEL, "--mesh", "2x2", "-o", plan, "-q")
+    # Weights split over the mesh, so that gathering the state takes messages.
+    text = json.loads(plan.read_text())
+    expect(any("x" in json.dumps(spec) or "y" in json.dumps(spec) for spec in text["inputs"]), "the plan splits something")
+    for name, arguments in (("data-parallel", ["--devices", 4]), ("plan", ["--plan", plan])):
+        want = None
+        for processes in (1, 2, 4):
+            metrics, checkpoints = folder / f"{name}{processes}.json", folder / f"{name}{processes}"
+            run = alpa(processes, "run", MODEL, *arguments, "--steps", 3, "-q", "--metrics", metrics, "--checkpoint", checkpoints)
+            what = f"{name}, {processes} processes"
+            expect(run.returncode == 0, f"{what}: succeeds", run.stderr)
+            if run.returncode != 0:
+                return
+            got = losses(metrics)
+            want = want or got
+            expect(apart(got, want) < 1e-4, f"{what}: the losses of one process", f"{got}, expected {want}")
+            expect(run.stdout.count("steps 1-3: loss") == 1 and run.stderr == "", f"{what}: only one prints", run.stdout + run.stderr)
+        more, whole = folder / f"{name}-more.json", folder / f"{name}-whole.json"
+        run = alpa(2, "run", MODEL, *arguments, "--steps", 5, "-q", "--metrics", more, "--checkpoint", folder / f"{name}4", "--resume")
+        expect(run.returncode == 0, f"{name}: 2 processes go on from the checkpoint of 4", run.stderr)
+        alpa(1, "run", MODEL, *arguments, "--steps", 5, "-q", "--metrics", whole)
+        expect(apart(losses(more), losses(whole)[3:]) < 1e-4, f"{name}: to the same losses", f"{losses(more)}, {losses(whole)}")
+
+
+def checks_golden_numbers():
+    golden = MODELS / "gpt_tiny_sgd.npz"
+    run = alpa(2, "run", MODEL, "--devices", 4, "--check", golden, "-q")
+    expect(run.returncode == 0, "--check passes over 2 processes", run.stdout + run.stderr)
+
+
+def tells_errors_once(folder):
+    def once(what, processes, text, *arguments):
+        run = alpa(processes, "run", *arguments)
+        ours = [line for line in run.stderr.splitlines() if line.startswith("alpa: ")]
+        expect(run.returncode == 2 and len(ours) == 1 and text in ours[0], what, f"{run.returncode}, {run.stderr}")
+
+    once("a missing model", 2, "no-such-model", folder / "no-such-model")
+    once("devices that do not fall on the processes alike", 3, "4 devices do not fall on 3 processes", MODEL, "--devices", 4)
+    run = subprocess.run([*MPIRUN, "1", PROGRAM, "run", MODEL, "--devices", "4", "--steps", "3", ":", "-n", "1", PROGRAM, "run",
+                          MODEL, "--devices", "4", "--steps", "4"], capture_output=True, text=True, timeout=100)
+    expect(run.returncode == 2 and run.stderr.count("process 1 has another number of steps") == 1, "arguments that differ", run.stderr)
+
+
+def ends_when_one_is_killed(folder):
+    checkpoints = folder / "killed"
+    run = subprocess.Popen(command(4, "run", MODEL, "--devices", 4, "--steps", 1000000, "-q", "--checkpoint",
+                                   checkpoints, "--checkpoint-every", 5), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.time() + 60
+    while not list(checkpoints.glob("step-*")) and time.time() < end and run.poll() is None:
+        time.sleep(0.1)
+    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(run.pid)], capture_output=True, text=True).stdout
+    pids = [int(line.split()[0]) for line in children.splitlines() if PROGRAM in line]
+    expect(len(pids) == 4, "four processes run", children)
+    if len(pids) != 4:
+        run.kill()
+        return
+    start = time.time()
+    os.kill(pids[1], signal.SIGKILL)
+    out, err = run.communicate(timeout=60)
+    took = time.time() - start
+    ours = [line for line in err.splitlines() if line.startswith("alpa: ")]
+    expect(took < 10 and run.returncode != 0, "a killed process ends all within 10 s", f"{took} s, {run.returncode}")
+    expect(len(ours) == 1 and "process 1 (" in ours[0] and "step " in ours[0], "one message says who and where", err)
+    left = [f.name for f in checkpoints.iterdir() if not f.name.startswith("step-")]
+    expect(left == [], "no half-written checkpoint stays", left)
+
+
+with tempfile.TemporaryDirectory() as name:
+    trains_to_the_same_losses(Path(name))
+    checks_golden_numbers()
+    tells_errors_once(Path(name))
+    ends_when_one_is_killed(Path(name))
+sys.exit(f"{len(FAILED)} failed" if FAILED else 0)
