@@ -20,8 +20,9 @@ Result<plan::PipelinePlan> ReadPipeline(const std::string& text, const LoadedSte
   if (!plan.ok()) return InFile(options.plan, plan.error());
   if (plan->model_fingerprint != ir::Fingerprint(loaded.step.module)) {
     return Error{Code::kMismatch,
-                 fmt::format("{}: the plan is for another model ('{}'), not for this '{}'", options.plan, plan->model,
-                             loaded.step.module.name),
+                 fmt::format("{}: the plan is for another model ('{}'{})", options.plan, plan->model,
+                             plan->model == loaded.step.module.name ? ", which has the name of this one but other ops"
+                                                                    : ", not '" + loaded.step.module.name + "'"),
                  "make a plan for this model"};
   }
   return plan;

@@ -297,6 +297,8 @@ class StepRun {
     start_ = Clock::now();
     ++parent_.step_number_;
     for (size_t s = 0; s < stages_.size(); ++s) {
+      stages_[s].results.resize(setup_.stages[s].outputs.size());
+      stages_[s].examples.resize(setup_.stages[s].outputs.size());
       if (parent_.IsHere(s)) ALPA_RETURN_IF_ERROR(Prepare(s));
     }
     std::vector<std::thread> threads;
@@ -349,8 +351,6 @@ class StepRun {
     const PipelineStage& setup = setup_.stages[s];
     StageState& state = stages_[s];
     state.once.resize(setup.inputs.size());
-    state.results.resize(setup.outputs.size());
-    state.examples.resize(setup.outputs.size());
     state.accumulators.resize(setup.programs.accumulated.size());
     for (size_t k = 0; k < setup.inputs.size(); ++k) {
       const StageInput& input = setup.inputs[k];
