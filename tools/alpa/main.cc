@@ -13,6 +13,7 @@
 #include "alpa/driver/run.h"
 #include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
+#include "alpa/driver/verify.h"
 #include "alpa/driver/version.h"
 
 namespace {
@@ -26,6 +27,7 @@ using alpa::driver::PlanOptions;
 using alpa::driver::RunOptions;
 using alpa::driver::SimulateOptions;
 using alpa::driver::SolveCommand;
+using alpa::driver::VerifyOptions;
 
 const CLI::Range kDeviceCount(int64_t{1}, alpa::driver::kMostDevices);
 
@@ -66,6 +68,7 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
       "  alpa run step.mlirbc --devices 8 --steps 100 --data corpus/ --checkpoint ckpt\n"
       "  alpa run step.mlirbc --devices 4 --check golden.npz\n"
       "  alpa run step.mlirbc --microbatches 16\n"
+      "  alpa run step.mlirbc --plan plan.json --trace trace.json   # of alpa plan, several stages too\n"
       "  mpirun -n 2 alpa run step.mlirbc --devices 8        # one mesh over two processes, 4 devices in each");
   AddModel(command, &options->load);
   command
@@ -101,6 +104,8 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
   command->add_flag("--resume", options->resume, "go on from the newest checkpoint in the folder");
   command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
   command->add_option("--metrics", options->metrics, "write step, loss and seconds as JSON lines");
+  command->add_option("--trace", options->trace,
+                      "write what each mesh did in the last step, and beside it what was simulated, for Perfetto");
   command->add_option("--loss-curve", options->loss_curve, "write the loss curve as SVG");
   command
       ->add_option("--hang-limit", options->hang_limit,
@@ -196,6 +201,19 @@ void AddSimulate(CLI::App& app, SimulateOptions* options) {
   command->add_flag("--json", options->json, "print JSON");
 }
 
+void AddVerify(CLI::App& app, VerifyOptions* options) {
+  CLI::App* command = app.add_subcommand("verify", "does a plan give the numbers of one device?");
+  command->footer("example: alpa verify plan.json step.mlirbc --steps 5");
+  command->add_option("PLAN", options->plan, "plan file, or data-parallel")->required();
+  AddModel(command, &options->load);
+  command->add_option("--steps", options->steps, "steps to train")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--init", options->init, "first values: .npz, .safetensors, .json (init rules), or random:SEED");
+  command->add_option("--tolerance", options->tolerance, "factor on the tolerances")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--all", options->all, "show all tensors, not just the worst");
+}
+
 void AddDemo(CLI::App& app, DemoOptions* options) {
   CLI::App* command = app.add_subcommand("demo", "train a small byte-level GPT on text, and let it write");
   command->footer("example: alpa demo --data my_texts/ --steps 200");
@@ -256,11 +274,13 @@ int main(int argc, char** argv) {
   DemoOptions demo;
   ClustersOptions clusters;
   SolveCommand solve;
+  VerifyOptions verify;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
   AddSimulate(app, &simulate);
+  AddVerify(app, &verify);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
   AddSolve(app, &solve);
@@ -275,6 +295,7 @@ int main(int argc, char** argv) {
   if (!plan.models.empty()) plan.load.model = plan.models.front();
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
+  if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
   if (app.got_subcommand("solve")) return Finish(alpa::driver::Solve(solve));

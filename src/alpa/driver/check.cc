@@ -119,6 +119,11 @@ Status GoldenCheck::AllowForRounding(runtime::Trainer& trainer, const runtime::I
 Result<std::unique_ptr<GoldenCheck>> GoldenCheck::Open(const std::filesystem::path& file, const ir::Module& module,
                                                        const ir::StepSignature& signature, double factor) {
   ALPA_TRY(runtime::GoldenFile golden, runtime::GoldenFile::Open(file));
+  return With(std::move(golden), module, signature, factor);
+}
+
+std::unique_ptr<GoldenCheck> GoldenCheck::With(runtime::GoldenFile golden, const ir::Module& module,
+                                               const ir::StepSignature& signature, double factor) {
   runtime::CompareOptions options = runtime::CompareOptionsFor(module);
   options.factor = HasOptimizerState(signature) ? factor : 0.1 * factor;
   return std::unique_ptr<GoldenCheck>(new GoldenCheck(std::move(golden), module, signature, options));

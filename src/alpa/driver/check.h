@@ -24,6 +24,10 @@ class GoldenCheck {
   static Result<std::unique_ptr<GoldenCheck>> Open(const std::filesystem::path& file, const ir::Module& module,
                                                    const ir::StepSignature& signature, double factor);
 
+  // The same with what another run of ours gave.
+  static std::unique_ptr<GoldenCheck> With(runtime::GoldenFile golden, const ir::Module& module,
+                                           const ir::StepSignature& signature, double factor);
+
   // The last step that the file says anything about.
   int64_t last_step() const;
   // Whether the file has the whole inputs, so that a run can start from them.

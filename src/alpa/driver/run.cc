@@ -15,6 +15,7 @@
 #include "alpa/driver/metrics.h"
 #include "alpa/driver/processes.h"
 #include "alpa/driver/session.h"
+#include "alpa/driver/trace.h"
 #include "alpa/driver/version.h"
 #include "alpa/process/agree.h"
 #include "alpa/report/collectives.h"
@@ -22,6 +23,7 @@
 #include "alpa/report/progress.h"
 #include "alpa/runtime/background_saver.h"
 #include "alpa/runtime/checkpoint.h"
+#include "alpa/runtime/pipeline_client.h"
 #include "alpa/runtime/prefetch.h"
 #include "alpa/runtime/save_checkpoint.h"
 
@@ -44,7 +46,7 @@ Status CheckOptions(const RunOptions& o) {
     return Contradiction("--check starts from the beginning; it does not go together with --resume");
   if (!o.check_report.empty() && o.check.empty())
     return Contradiction("--check-report needs --check GOLDEN.npz to report on");
-  for (const auto& path : {o.save_plan, o.check_report, o.metrics, o.loss_curve}) {
+  for (const auto& path : {o.save_plan, o.check_report, o.metrics, o.loss_curve, o.trace}) {
     if (!path.empty()) ALPA_RETURN_IF_ERROR(CheckWritable(path));
   }
   return Ok();
@@ -287,6 +289,31 @@ class Training {
             options_.checkpoint.empty() ? "give --checkpoint DIR to save what is done" : ""};
   }
 
+  // Where the time of the last step went, mesh by mesh.
+  Status ReportPipeline() const {
+    const auto* client = dynamic_cast<const runtime::PipelineClient*>(session_.client.get());
+    if (client == nullptr) {
+      if (options_.trace.empty()) return Ok();
+      return Error{Code::kInvalidArgument, "--trace: a plan of one mesh has no timeline, a step is one program",
+                   "give a plan of several stages (alpa plan MODEL --cluster CLUSTER)"};
+    }
+    const runtime::StepTimeline& timeline = client->timeline();
+    for (size_t m = 0; m < timeline.times.size() && timeline.wall > 0; ++m) {
+      const runtime::MeshTimes& times = timeline.times[m];
+      if (!times.here) continue;
+      fmt::print("mesh {} in the last step: {:.1f} % computing, {:.1f} % waiting for other meshes\n", m,
+                 100 * times.computing / timeline.wall, 100 * times.waiting / timeline.wall);
+    }
+    if (timeline.wall > 0) {
+      fmt::print("time outside of XLA's programs and of waiting: at most {:.1f} % of the step\n",
+                 100 * timeline.overhead());
+    }
+    if (options_.trace.empty() || !processes_.first()) return Ok();
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.trace, TraceOf(*client, *session_.pipeline)));
+    fmt::print("timeline written to {}; open it at ui.perfetto.dev\n", options_.trace.string());
+    return Ok();
+  }
+
   Status Report() {
     if (first_step_ >= LastStep()) {
       fmt::print("nothing to do: the checkpoint is at step {}, --steps says {}\n", first_step_, LastStep());
@@ -299,6 +326,7 @@ class Training {
       fmt::print("steps {}-{} done; the step has no loss\n", first_step_ + 1, done_);
     }
     if (!saved_.empty()) fmt::print("checkpoint: {}\n", saved_.string());
+    ALPA_RETURN_IF_ERROR(ReportPipeline());
     if (!options_.loss_curve.empty() && !losses_.empty()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.loss_curve, report::LossCurveSvg(loss_steps_, losses_)));
       fmt::print("loss curve: {}\n", options_.loss_curve.string());

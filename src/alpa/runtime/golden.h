@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,12 @@ class GoldenFile {
   // kNotFound, kIo, kCorrupt; kInvalidInput when it has neither outputs nor losses, or outputs are missing in between.
   static Result<GoldenFile> Open(const std::filesystem::path& path);
 
-  const std::string& path() const { return npz_.path(); }
+  // The same of another run of ours: outputs by step, losses of steps 1, 2, ...
+  static GoldenFile FromRun(std::string name, std::map<int64_t, std::vector<ir::HostTensor>> outputs,
+                            std::vector<double> losses);
+
+  // The file, or the name of the run.
+  const std::string& path() const { return npz_ ? npz_->path() : name_; }
   // The steps whose outputs are there, with the number of these.
   const std::map<int64_t, int32_t>& outputs() const { return outputs_; }
   // Losses of steps 1, 2, ...
@@ -38,7 +44,9 @@ class GoldenFile {
   Result<ExpectedTensor> Output(int64_t step, int32_t output) const;
 
  private:
-  NpzFile npz_;
+  std::optional<NpzFile> npz_;
+  std::string name_;                                         // of a run
+  std::map<int64_t, std::vector<ir::HostTensor>> computed_;  // by a run
   std::map<int64_t, int32_t> outputs_;
   std::vector<double> losses_;
   bool sampled_ = false;

@@ -291,7 +291,10 @@ class StepRun {
         arguments_(arguments),
         stages_(setup_.stages.size()),
         outboxes_(static_cast<size_t>(setup_.pipeline.meshes)),
-        timeline_(static_cast<size_t>(setup_.pipeline.meshes)) {}
+        timeline_(static_cast<size_t>(setup_.pipeline.meshes)),
+        times_(static_cast<size_t>(setup_.pipeline.meshes)) {
+    for (int m = 0; m < setup_.pipeline.meshes; ++m) times_[static_cast<size_t>(m)].here = exchange_.IsHere(m);
+  }
 
   Result<std::vector<std::unique_ptr<xla::Array>>> Run() {
     start_ = Clock::now();
@@ -480,8 +483,10 @@ class StepRun {
       arguments.push_back(input.get());
       inputs.push_back(std::move(input));
     }
+    const double start = Now();
     ALPA_TRY(auto results, compiled.executable->Run(arguments));
     for (const auto& result : results) ALPA_RETURN_IF_ERROR(result->Wait());
+    times_[MeshOf(s)].computing += Now() - start;
     for (size_t o = 0; o < results.size(); ++o) {
       ALPA_RETURN_IF_ERROR(Keep(s, program.outputs[o], microbatch, std::move(results[o])));
     }
@@ -512,17 +517,23 @@ class StepRun {
     if (input.batch_dim >= 0) return BatchBlock(s, value, microbatch, shape);
     if (!input.each) {
       if (state.once[index] == nullptr) {
-        state.once[index] = mailbox_.Take({static_cast<int>(s), value.index, -1});
+        state.once[index] = Await(static_cast<int>(s), value.index, -1);
         if (state.once[index] == nullptr) return Stopped();
       }
       return state.once[index];
     }
     ArrayPtr& each = state.each[{value.index, microbatch}];
-    if (each == nullptr) each = mailbox_.Take({static_cast<int>(s), value.index, microbatch});
+    if (each == nullptr) each = Await(static_cast<int>(s), value.index, microbatch);
     if (each == nullptr) return Stopped();
     return each;
   }
 
+  ArrayPtr Await(int stage, int input, int64_t microbatch) {
+    const double start = Now();
+    ArrayPtr value = mailbox_.Take({stage, input, microbatch});
+    times_[MeshOf(static_cast<size_t>(stage))].waiting += Now() - start;
+    return value;
+  }
   Error Stopped() const { return *mailbox_.error(); }
 
   Result<ArrayPtr> PutOn(size_t s, const ir::HostTensor& tensor, const sharding::Spec& spec) {
@@ -629,7 +640,7 @@ class StepRun {
   Status Receive(const std::vector<Route>& routes, int64_t microbatch) {
     for (const Route& route : routes) {
       StageState& state = stages_[static_cast<size_t>(route.to_stage)];
-      ArrayPtr value = mailbox_.Take({route.to_stage, route.input, microbatch});
+      ArrayPtr value = Await(route.to_stage, route.input, microbatch);
       if (value == nullptr) return Stopped();
       if (microbatch >= 0) {
         state.each[{route.input, microbatch}] = std::move(value);
@@ -748,6 +759,7 @@ class StepRun {
     KeepShared(new_state);
     if (parent_.options_.timeline != nullptr) {
       parent_.options_.timeline->meshes = std::move(timeline_);
+      parent_.options_.timeline->times = times_;
       parent_.options_.timeline->wall = Now();
     }
     return out;
@@ -803,6 +815,7 @@ class StepRun {
   std::deque<Outbox> outboxes_;  // by mesh
   Mailbox mailbox_;
   std::vector<std::vector<TimedInstruction>> timeline_;
+  std::vector<MeshTimes> times_;
 };
 
 Result<std::vector<std::unique_ptr<xla::Array>>> PipelineExecutable::Run(const std::vector<xla::Array*>& arguments) {
@@ -810,6 +823,17 @@ Result<std::vector<std::unique_ptr<xla::Array>>> PipelineExecutable::Run(const s
 }
 
 }  // namespace
+
+double StepTimeline::overhead() const {
+  double most = 0;
+  for (size_t m = 0; m < meshes.size(); ++m) {
+    if (!times[m].here || meshes[m].empty() || wall <= 0) continue;
+    // From the first instruction to the last one of the mesh.
+    const double busy = meshes[m].back().end - meshes[m].front().start;
+    most = std::max(most, (busy - times[m].computing - times[m].waiting) / wall);
+  }
+  return most;
+}
 
 Result<std::unique_ptr<xla::Executable>> MakePipelineExecutable(const std::vector<xla::Client*>& clients,
                                                                 const PipelineSetup& setup,

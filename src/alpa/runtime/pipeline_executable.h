@@ -18,9 +18,20 @@ struct TimedInstruction {
   double start = 0, end = 0;
 };
 
+// Where the time of a mesh went in a step, in seconds.
+struct MeshTimes {
+  double computing = 0;  // in XLA's programs
+  double waiting = 0;    // for values of other meshes
+  bool here = false;     // in this process
+};
+
 struct StepTimeline {
   std::vector<std::vector<TimedInstruction>> meshes;
+  std::vector<MeshTimes> times;  // by mesh
   double wall = 0;
+
+  // The largest part of the step that a mesh spent neither computing nor waiting.
+  double overhead() const;
 };
 
 struct PipelineOptions {

@@ -1,0 +1,16 @@
+// What a run did, as a picture.
+#pragma once
+
+#include <string>
+
+#include "alpa/plan/pipeline_plan.h"
+#include "alpa/runtime/pipeline_client.h"
+
+namespace alpa::driver {
+
+// Chrome trace events (JSON), to be opened at ui.perfetto.dev: the last step of `client` as measured (process
+// "measured"), and beside it the same plan as simulated on its cluster (left out where that cannot be simulated, as
+// when the cluster was a file that is gone).
+std::string TraceOf(const runtime::PipelineClient& client, const plan::PipelinePlan& plan);
+
+}  // namespace alpa::driver
