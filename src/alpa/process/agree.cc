@@ -31,6 +31,7 @@ Result<std::vector<std::string>> GatherTexts(Group& group, const std::string& te
   std::vector<Transfer> receives;
   std::vector<std::string> out;
   for (int r = 0; r < group.size(); ++r) group.SendText(r, kGather, text);
+  receives.reserve(static_cast<size_t>(group.size()));
   for (int r = 0; r < group.size(); ++r) receives.push_back(group.ReceiveText(r, kGather));
   for (Transfer& receive : receives) {
     ALPA_RETURN_IF_ERROR(receive.Wait());

@@ -26,6 +26,7 @@ inline void KeepsOrderAndContent(Group& group) {
   const std::vector<size_t> sizes = {0, 1, 8192, 8193, 3'000'000, 5};
   std::vector<std::vector<std::byte>> sent;
   std::vector<Transfer> sends;
+  sent.reserve(sizes.size());
   for (const size_t size : sizes) sent.push_back(Pattern(size, group.rank()));
   for (const uint64_t channel : {uint64_t{3}, (uint64_t{1} << 40) + 3}) {
     for (const auto& bytes : sent) sends.push_back(group.Send(to, channel, bytes));

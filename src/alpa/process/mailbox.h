@@ -20,7 +20,7 @@ struct Address {
   uint64_t group = 0;
   uint64_t channel = 0;
 
-  auto operator<=>(const Address&) const = default;
+  auto operator<=>(const Address&) const = default;  // NOLINT(modernize-use-nullptr): a bug of the check
 };
 
 // A message that has arrived, or has been announced.

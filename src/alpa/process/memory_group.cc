@@ -58,6 +58,7 @@ std::vector<std::unique_ptr<Group>> MakeMemoryGroups(int size) {
 void RunInThreads(int size, const std::function<void(Group&)>& body) {
   const auto groups = MakeMemoryGroups(size);
   std::vector<std::thread> threads;
+  threads.reserve(groups.size());
   for (const auto& group : groups) threads.emplace_back([&body, &group] { body(*group); });
   for (auto& thread : threads) thread.join();
 }

@@ -47,6 +47,7 @@ class TransportGroup : public Group {
 
   std::unique_ptr<Group> Split(const std::vector<int>& ranks, std::string_view name) override {
     std::vector<int> members;
+    members.reserve(ranks.size());
     for (const int r : ranks) members.push_back(World(r));
     const uint64_t number = Hash(number_, fmt::format("/{}:{}", fmt::join(members, ","), name));
     return std::make_unique<TransportGroup>(transport_, std::move(members), number);

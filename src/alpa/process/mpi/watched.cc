@@ -1,5 +1,6 @@
 // A program for the tests of the watch: mpirun -n 3 alpa_watched FOLDER [HANG_LIMIT]. Each process writes its number
-// into FOLDER/pid-RANK and counts steps for a minute, waiting for all others in each; tests/processes/kill_test.py stops or kills one.
+// into FOLDER/pid-RANK and counts steps for a minute, waiting for all others in each; tests/processes/kill_test.py
+// stops or kills one.
 #include <unistd.h>
 
 #include <cstdio>
