@@ -369,10 +369,17 @@ class Cutter {
     std::map<std::tuple<int, int, int>, runtime::PassedValues> step_edges;
     for (const Passing& p : FindPassing()) {
       const runtime::PassedValue value{p.output, p.input};
-      if (p.kind == BorderKind::kActivation) {
+      if (p.kind == BorderKind::kActivation && p.from < p.to) {
         edges[{p.from, p.to}].forward.push_back(value);
-      } else if (p.kind == BorderKind::kCotangent) {
+      } else if (p.kind == BorderKind::kActivation || (p.kind == BorderKind::kCotangent && p.to < p.from)) {
+        // Forward values of a later stage that a backward pass reads come with the cotangents.
         edges[{p.to, p.from}].backward.push_back(value);
+      } else if (p.kind == BorderKind::kCotangent) {
+        return Error{
+            Code::kUnsupported,
+            fmt::format("stage {}: its backward pass reads {} of the earlier stage {}, which is computed behind", p.to,
+                        ir::Describe(loaded_.step.module, loaded_.step.module.producer(p.origin)), p.from),
+            "plan with fewer stages (--stages)"};
       } else {
         const Draft& d = drafts_[static_cast<size_t>(p.from)];
         const auto o = static_cast<size_t>(d.outputs[static_cast<size_t>(p.output)]);
