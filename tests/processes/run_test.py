@@ -110,7 +110,34 @@ def ends_when_one_is_killed(folder):
     expect(left == [], "no half-written checkpoint stays", left)
 
 
+def stages_on_different_hosts(folder):
+    """Each process has the stages of its host; a stage over two hosts is a mesh that spans two processes."""
+    model, golden = MODELS / "gpt_tiny.mlirbc", MODELS / "gpt_tiny.npz"
+    for cluster, processes, options in (("local:2x2", 2, ["--schedule", "1f1b"]), ("local:4x2", 4, ["--schedule", "gpipe"]),
+                                        ("local:2x1", 2, ["--schedule", "zb-h1"])):
+        plan = folder / f"{cluster.replace(':', '-')}.json"
+        made = alpa(1, "plan", model, "--cluster", cluster, "--stages", 2, "--microbatches", 4, *options, "-o", plan, "-q")
+        expect(made.returncode == 0, f"{cluster}: a plan of two stages", made.stderr)
+        run = alpa(processes, "run", model, "--plan", plan, "--check", golden, "-q")
+        expect(run.returncode == 0, f"{cluster}: {processes} processes give the golden numbers", run.stdout + run.stderr)
+    tied, plan = MODELS / "gpt_tiny_tied_gather", folder / "tied.json"
+    alpa(1, "plan", f"{tied}.mlirbc", "--cluster", "local:2x1", "--stages", 2, "--microbatches", 2, "-o", plan, "-q")
+    run = alpa(2, "run", f"{tied}.mlirbc", "--plan", plan, "--check", f"{tied}.npz", "-q")
+    expect(run.returncode == 0, "tied embeddings on two processes", run.stdout + run.stderr)
+    run = alpa(3, "run", model, "--plan", folder / "local-4x2.json", "--steps", 1, "-q")
+    expect(run.returncode == 2 and "4 hosts, 3 processes" in run.stderr, "fewer processes than hosts", run.stderr)
+    # A checkpoint of two processes is gone on from by one.
+    plan, checkpoints = folder / "local-2x2.json", folder / "staged"
+    whole, first, rest = folder / "w.json", folder / "f.json", folder / "r.json"
+    alpa(1, "run", model, "--plan", plan, "--steps", 5, "-q", "--metrics", whole)
+    alpa(2, "run", model, "--plan", plan, "--steps", 3, "-q", "--metrics", first, "--checkpoint", checkpoints)
+    run = alpa(1, "run", model, "--steps", 5, "-q", "--metrics", rest, "--checkpoint", checkpoints, "--resume")
+    expect(run.returncode == 0 and apart(losses(first) + losses(rest), losses(whole)) < 1e-4,
+           "one device goes on from the checkpoint of two stages", run.stderr)
+
+
 with tempfile.TemporaryDirectory() as name:
+    stages_on_different_hosts(Path(name))
     trains_to_the_same_losses(Path(name))
     checks_golden_numbers()
     tells_errors_once(Path(name))
