@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "alpa/base/result.h"
-#include "alpa/cluster/mesh.h"
 #include "alpa/ir/shape.h"
 #include "alpa/sharding/spec.h"
 

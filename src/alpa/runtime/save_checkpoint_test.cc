@@ -7,8 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <barrier>
+#include <functional>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -283,6 +287,7 @@ TEST_F(SaveTest, LosesNothingWhenKilledAtRandomPoints) {
   std::mt19937 random(seed);
   const auto blocks = Blocks(0, 1);
   int64_t at = 0;
+  double longest = 4000;  // microseconds until a kill; grows until saves come to an end on this machine
   for (int kill = 0; kill < kKills; ++kill) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
@@ -294,23 +299,26 @@ TEST_F(SaveTest, LosesNothingWhenKilledAtRandomPoints) {
       }
     }
     ::close(ends[1]);
-    ::usleep(static_cast<useconds_t>(random() % 8000));
+    ::usleep(std::uniform_int_distribution<useconds_t>(0, static_cast<useconds_t>(longest))(random));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
     ASSERT_TRUE(WIFSIGNALED(status)) << "it could not save";
+    const int64_t before = at;
     int64_t returned = at;
     for (int64_t step = 0; ::read(ends[0], &step, sizeof(step)) == sizeof(step);) returned = step;
     ::close(ends[0]);
     const auto newest = Newest();
     if (!newest.ok()) {
       ASSERT_EQ(returned, 0) << newest.error().message;
+      longest *= 1.2;
       continue;
     }
     EXPECT_TRUE(newest->damaged.empty());
     at = newest->checkpoint.info().step;
     ASSERT_TRUE(at == returned || at == returned + 1) << at << " after " << returned;
     EXPECT_EQ(*newest->checkpoint.Value(0), State(at)[0]);
+    longest = std::clamp(longest * (at == before ? 1.2 : 0.9), 4000.0, 500000.0);
   }
   EXPECT_GT(at, 0);
   ASSERT_TRUE(Save(at + 1, blocks, {}, 2).ok());
