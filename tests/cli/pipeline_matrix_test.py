@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plans of several stages, executed: pipeline_run_test.py ALPA.
+"""Plans of several stages, executed: pipeline_matrix_test.py ALPA.
 
 Each plan has to give the numbers of the model's golden file, by the tolerances of alpa run --check. After a fixed matrix
 come random plans, for ALPA_RANDOM_SECONDS (60); ALPA_SEED repeats a run, the seed is printed first.
