@@ -103,7 +103,9 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
       ->capture_default_str();
   command->add_flag("--resume", options->resume, "go on from the newest checkpoint in the folder");
   command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
-  command->add_option("--metrics", options->metrics, "write step, loss and seconds as JSON lines");
+  command->add_option("--metrics", options->metrics, "write step, loss, seconds, tokens/s and TFLOPS as JSON lines");
+  command->add_flag("!--no-cache", options->cache,
+                    "compile anew, and keep nothing (default: compiled programs are kept in ~/.cache/alpa/compiled)");
   command->add_option("--trace", options->trace,
                       "write what each mesh did in the last step, and beside it what was simulated, for Perfetto");
   command->add_option("--loss-curve", options->loss_curve, "write the loss curve as SVG");
@@ -212,6 +214,7 @@ void AddVerify(CLI::App& app, VerifyOptions* options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_flag("--all", options->all, "show all tensors, not just the worst");
+  command->add_flag("!--no-cache", options->cache, "compile anew, and keep nothing");
 }
 
 void AddDemo(CLI::App& app, DemoOptions* options) {

@@ -66,7 +66,7 @@ class Cutter {
         if (!error) error = layering.error();
         continue;
       }
-      if (layering->count == plan_.layers && Extract(*layering)) return Ok();
+      if (layering->count == plan_.layers && Extract(*layering)) return VerifyLayouts();
     }
     if (error) return *error;
     return Error{Code::kMismatch, "the plan's stages are not those of this model",
@@ -93,6 +93,16 @@ class Cutter {
       drafts_.push_back(std::move(draft));
     }
     return true;
+  }
+
+  Status VerifyLayouts() const {
+    for (size_t s = 0; s < drafts_.size(); ++s) {
+      const Status fits = plan::Verify(plan_.stages[s].layout, drafts_[s].planned.module);
+      if (fits.ok()) continue;
+      const Error& error = fits.error();
+      return Error{error.code, fmt::format("stages[{}].layout: {}", s, error.message), error.hint};
+    }
+    return Ok();
   }
 
   // ---- rounds of the update

@@ -48,13 +48,17 @@ Result<Metrics> Metrics::Open(const std::filesystem::path& path, std::optional<i
   return metrics;
 }
 
-Status Metrics::Write(int64_t step, const std::optional<double>& loss, Seconds wall, double per_second,
-                      const std::string& unit) {
+Status Metrics::Write(const StepMetrics& m) {
   if (out_ == nullptr) return Ok();
-  const std::string value = loss.has_value() && std::isfinite(*loss) ? fmt::format("{}", *loss) : "null";
-  *out_ << fmt::format("{{\"step\": {}, \"loss\": {}, \"seconds\": {}, \"{}_per_second\": {:.1f}}}\n", step, value,
-                       wall.value, unit, per_second)
-        << std::flush;
+  const std::string loss = m.loss.has_value() && std::isfinite(*m.loss) ? fmt::format("{}", *m.loss) : "null";
+  std::string line =
+      fmt::format(R"({{"step": {}, "loss": {}, "seconds": {}, "{}_per_second": {:.1f}, "tflops": {:.6g})", m.step, loss,
+                  m.wall.value, m.unit, m.per_second, m.wall.value > 0 ? m.flops.value / m.wall.value / 1e12 : 0);
+  if (m.of_pipeline != nullptr) {
+    line +=
+        fmt::format(R"(, "bubble": {:.4f}, "overhead": {:.4f})", m.of_pipeline->bubble(), m.of_pipeline->overhead());
+  }
+  *out_ << line << "}\n" << std::flush;
   if (!*out_) return Error{Code::kIo, fmt::format("{}: cannot write: {}", path_.string(), std::strerror(errno)), ""};
   return Ok();
 }

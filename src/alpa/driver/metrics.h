@@ -10,8 +10,20 @@
 
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
+#include "alpa/runtime/pipeline_executable.h"
 
 namespace alpa::driver {
+
+// What a line says of one step.
+struct StepMetrics {
+  int64_t step = 0;
+  std::optional<double> loss;
+  Seconds wall;
+  double per_second = 0;  // of `unit`
+  std::string unit;
+  Flops flops;                                         // of the products of a step
+  const runtime::StepTimeline* of_pipeline = nullptr;  // where the time of a pipeline went
+};
 
 // Steps, losses and times as JSON lines, each written out at once.
 class Metrics {
@@ -20,9 +32,9 @@ class Metrics {
   // after its last checkpoint, and an unfinished last line are dropped, so that each step is there once. Writes nowhere
   // when `path` is empty. kIo.
   static Result<Metrics> Open(const std::filesystem::path& path, std::optional<int64_t> resume_after);
-  // One step; `unit` is what is counted `per_second`. kIo with the reason.
-  Status Write(int64_t step, const std::optional<double>& loss, Seconds wall, double per_second,
-               const std::string& unit);
+  // One step. {"step", "loss", "seconds", "UNIT_per_second", "tflops"}, and of pipelines "bubble" and "overhead":
+  // shares of the step (see runtime::StepTimeline). kIo with the reason.
+  Status Write(const StepMetrics& metrics);
 
  private:
   std::filesystem::path path_;

@@ -193,9 +193,9 @@ class Training {
              runtime::Prefetcher::Start(std::move(data_), *session_.client, trainer_->batch_specs(), trainer_->mesh()));
     std::optional<report::Progress> progress;
     if (!options_.quiet) {
-      progress.emplace(
-          report::StderrScreen(),
-          report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step), throughput.unit});
+      progress.emplace(report::StderrScreen(),
+                       report::ProgressOptions{LastStep(), first_step_, static_cast<double>(throughput.per_step),
+                                               throughput.unit, FlopsOfStep().value});
     }
     for (bool stop = false; done_ < LastStep() && !stop;) {
       processes_.At(fmt::format("step {}, waiting for data", done_ + 1));
@@ -206,9 +206,10 @@ class Training {
       processes_.At(fmt::format("behind step {}", done_));
       ALPA_RETURN_IF_ERROR(AfterStep(done_, result, progress));
       last_batch_ = std::move(batch);
-      ALPA_RETURN_IF_ERROR(metrics.Write(done_, result.loss, result.wall,
-                                         static_cast<double>(throughput.per_step) / result.wall.value,
-                                         throughput.unit));
+      last_wall_ = result.wall;
+      ALPA_RETURN_IF_ERROR(
+          metrics.Write({done_, result.loss, result.wall, static_cast<double>(throughput.per_step) / result.wall.value,
+                         throughput.unit, FlopsOfStep(), TimelineOfStep()}));
       ALPA_RETURN_IF_ERROR(SaveResult(saver_.Poll()));
       const bool due = options_.checkpoint_every > 0 && done_ % options_.checkpoint_every == 0;
       ALPA_TRY(const int signal, processes_.Largest(interrupt.signal()));
@@ -221,6 +222,15 @@ class Training {
     saved_ = saved->value_or("");
     if (progress.has_value()) progress->Finish();
     return Ok();
+  }
+
+  // Products and convolutions, as the planner counts them.
+  Flops FlopsOfStep() const { return session_.loaded.analysis.total().dot_conv; }
+
+  // Of the last step; null when the plan is for one mesh.
+  const runtime::StepTimeline* TimelineOfStep() const {
+    const auto* client = dynamic_cast<const runtime::PipelineClient*>(session_.client.get());
+    return client == nullptr ? nullptr : &client->timeline();
   }
 
   Status AfterStep(int64_t step, const runtime::StepResult& result, std::optional<report::Progress>& progress) {
@@ -293,9 +303,12 @@ class Training {
   Status ReportPipeline() const {
     const auto* client = dynamic_cast<const runtime::PipelineClient*>(session_.client.get());
     if (client == nullptr) {
-      if (options_.trace.empty()) return Ok();
-      return Error{Code::kInvalidArgument, "--trace: a plan of one mesh has no timeline, a step is one program",
-                   "give a plan of several stages (alpa plan MODEL --cluster CLUSTER)"};
+      if (options_.trace.empty() || !processes_.first()) return Ok();
+      const int64_t devices = session_.plan.mesh.size();
+      ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.trace, TraceOfStep(done_, last_wall_, devices)));
+      fmt::print("timeline written to {}: the step as a whole, which on one mesh is one program\n",
+                 options_.trace.string());
+      return Ok();
     }
     const runtime::StepTimeline& timeline = client->timeline();
     for (size_t m = 0; m < timeline.times.size() && timeline.wall > 0; ++m) {
@@ -305,8 +318,8 @@ class Training {
                  100 * times.computing / timeline.wall, 100 * times.waiting / timeline.wall);
     }
     if (timeline.wall > 0) {
-      fmt::print("time outside of XLA's programs and of waiting: at most {:.1f} % of the step\n",
-                 100 * timeline.overhead());
+      fmt::print("bubble: {:.1f} % of the step; time outside of XLA's programs and of waiting: at most {:.1f} %\n",
+                 100 * timeline.bubble(), 100 * timeline.overhead());
     }
     if (options_.trace.empty() || !processes_.first()) return Ok();
     ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.trace, TraceOf(*client, *session_.pipeline)));
@@ -364,6 +377,7 @@ class Training {
   runtime::DeviceBatch last_batch_;
   int64_t first_step_ = 0;  // steps done before this run
   int64_t done_ = 0;        // and with it
+  Seconds last_wall_;       // of the last step
   std::vector<double> loss_steps_, losses_;
   std::vector<double> losses_in_checkpoint_;
   std::filesystem::path saved_;
@@ -375,6 +389,7 @@ class Training {
 }  // namespace
 
 Status Run(const RunOptions& options) {
+  KeepCompiled(options.cache);
   ALPA_TRY(const Processes processes, OpenProcesses(Seconds(options.hang_limit), [&options] {
              if (!options.checkpoint.empty()) runtime::RemoveStale(options.checkpoint);
            }));

@@ -36,8 +36,9 @@ struct RunOptions {
   std::filesystem::path backend;       // PJRT plugin; empty: virtual CPU devices
   std::filesystem::path metrics;       // JSON lines
   std::filesystem::path loss_curve;    // SVG
-  std::filesystem::path trace;         // of the last step, of plans of several stages
+  std::filesystem::path trace;         // of the last step, for Perfetto
   bool quiet = false;
+  bool cache = true;      // keep compiled programs on disk, for the next run
   double hang_limit = 0;  // seconds without a step after which several processes end; 0: never
 };
 

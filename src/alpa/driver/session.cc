@@ -1,7 +1,9 @@
 #include "alpa/driver/session.h"
 
 #include <fmt/format.h>
+#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): setenv is POSIX
 
+#include "alpa/base/disk_cache.h"
 #include "alpa/base/file.h"
 #include "alpa/driver/microbatches.h"
 #include "alpa/driver/pipeline_session.h"
@@ -14,6 +16,32 @@ namespace {
 
 constexpr const char* kDataParallel = "data-parallel";
 
+// That the options say nothing else than the plan.
+Status CheckContradictions(const plan::PipelinePlan& plan, const SessionOptions& options) {
+  if (!options.backend.empty()) {
+    return Error{Code::kUnsupported,
+                 fmt::format("--backend with {}, a plan of several stages: not yet possible", options.plan),
+                 "leave --backend out, or make a plan of one mesh (alpa plan MODEL --mesh)"};
+  }
+  if (options.devices != 0 && options.devices != plan::DeviceCount(plan)) {
+    return Error{Code::kMismatch,
+                 fmt::format("{} is a plan for {} devices, --devices says {}", options.plan, plan::DeviceCount(plan),
+                             options.devices),
+                 "leave --devices out, or make a plan for that many"};
+  }
+  if (options.microbatches > 1 && options.microbatches != plan.microbatches) {
+    return Error{Code::kMismatch,
+                 fmt::format("{} is a plan for {} microbatches, --microbatches says {}", options.plan,
+                             plan.microbatches, options.microbatches),
+                 "leave --microbatches out, or make a plan for that many"};
+  }
+  if (options.per_microbatch && !plan.per_microbatch) {
+    return Error{Code::kMismatch, fmt::format("{} was made without --per-microbatch", options.plan),
+                 "leave it out, or make the plan with it"};
+  }
+  return Ok();
+}
+
 Result<plan::PipelinePlan> ReadPipeline(const std::string& text, const LoadedStep& loaded,
                                         const SessionOptions& options) {
   auto plan = plan::PipelineFromJson(text);
@@ -25,6 +53,14 @@ Result<plan::PipelinePlan> ReadPipeline(const std::string& text, const LoadedSte
                                                                     : ", not '" + loaded.step.module.name + "'"),
                  "make a plan for this model"};
   }
+  const int64_t batch = loaded.analysis.batch.batch_size;
+  if (batch % plan->microbatches != 0) {
+    return Error{
+        Code::kInvalidInput,
+        fmt::format("{}: {} microbatches, but {} examples in the batch", options.plan, plan->microbatches, batch),
+        "make the plan anew: alpa plan MODEL --microbatches M with an M that divides the batch"};
+  }
+  ALPA_RETURN_IF_ERROR(CheckContradictions(*plan, options));
   return plan;
 }
 
@@ -95,9 +131,15 @@ Result<int64_t> DevicesPerProcess(int64_t devices, const process::Group& process
                "start another number of processes, or make a plan for a multiple of it"};
 }
 
-// What can be said of microbatches before the model is read.
-Status CheckMicrobatchOptions(const SessionOptions& options) {
-  if (options.microbatches <= 1) return Ok();
+bool NamesPipeline(const std::string& plan) {
+  if (plan == kDataParallel) return false;
+  const auto text = ReadFile(plan);
+  return text.ok() && plan::IsPipeline(*text);
+}
+
+// What can be said of microbatches before the model is read. Plans of several stages have a number of their own.
+Status CheckMicrobatchOptions(const SessionOptions& options, bool pipeline) {
+  if (options.microbatches <= 1 || pipeline) return Ok();
   const auto not_yet = [](const std::string& what) {
     return Error{Code::kInvalidArgument, fmt::format("--microbatches together with {}: not yet possible", what),
                  "microbatches run on one device"};
@@ -111,7 +153,8 @@ Status CheckMicrobatchOptions(const SessionOptions& options) {
 
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
-  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options));
+  const bool pipeline = NamesPipeline(options.plan);
+  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options, pipeline));
   Session session;
   if (!options.backend.empty() && options.processes != nullptr) {
     return Error{Code::kUnsupported, "--backend together with several processes: not yet possible",
@@ -122,15 +165,18 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
   }
   ALPA_TRY(session.loaded, LoadStep(engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
-  ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
+  if (!pipeline) {
+    ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
+  }
   ALPA_TRY(session.plan, gate.Run<plan::Plan>(
                              Phase::kPlan, [&] { return MakePlan(session.loaded, options, &session); },
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
                              [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
   if (gate.Stops(Phase::kPlan)) return session;
   if (session.pipeline) {
-    ALPA_TRY(session.client,
-             MakePipelineClient(engine, session.loaded, *session.pipeline, options.processes, options.watch));
+    auto client = MakePipelineClient(engine, session.loaded, *session.pipeline, options.processes, options.watch);
+    if (!client.ok()) return InFile(options.plan, client.error());
+    session.client = *std::move(client);
   } else if (options.processes != nullptr) {
     ALPA_TRY(const int64_t devices, DevicesPerProcess(session.plan.mesh.size(), *options.processes));
     ALPA_TRY(session.client, engine.CreateCpuClient(devices, process::Duplicate(*options.processes, "mesh")));
@@ -151,6 +197,14 @@ Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session,
       },
       [](const TrainerPtr&) { return Ok(); }, "hlo",
       [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });
+}
+
+void KeepCompiled(bool use) {
+  if (!use) {
+    ::unsetenv("ALPA_COMPILED");
+  } else if (const std::filesystem::path folder = CacheFolder("compiled"); !folder.empty()) {
+    ::setenv("ALPA_COMPILED", folder.c_str(), /*overwrite=*/0);
+  }
 }
 
 Throughput ThroughputOf(const Session& session) {

@@ -50,6 +50,10 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
 Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session, const runtime::InputProvider& initial,
                                                          const Gate& gate);
 
+// Has compiled programs kept in $XDG_CACHE_HOME/alpa/compiled, or where ALPA_COMPILED says; with `use` false nowhere.
+// For the whole process, before other threads start.
+void KeepCompiled(bool use);
+
 // Units of work in one step, for throughput: ("tokens", batch x length) when a batch input is integer and of rank 2,
 // else
 // ("examples", batch size).

@@ -77,6 +77,7 @@ Result<runtime::GoldenFile> TrainOnOneDevice(xla::Engine& engine, const VerifyOp
 }  // namespace
 
 Status VerifyPlan(const VerifyOptions& options) {
+  KeepCompiled(options.cache);
   ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
   Run run(options, options.plan);
   ALPA_RETURN_IF_ERROR(run.Open(*engine));

@@ -17,6 +17,7 @@ struct VerifyOptions {
   std::string init;      // as of alpa run
   double tolerance = 1;  // factor
   bool all = false;      // all tensors in the table
+  bool cache = true;     // as of alpa run
 };
 
 // Trains the step on one device and as the plan says, from the same values on the same batch, and prints how far each

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -11,6 +12,11 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
+
+// More is damage, and would cost memory before anything else notices.
+constexpr int64_t kMostMicrobatches = 1'000'000;
+constexpr int kMostLayers = 100'000;
+constexpr int kMostUpdateRounds = 1000;
 
 Error Bad(const std::string& what) { return {Code::kInvalidInput, "plan: " + what, ""}; }
 
@@ -264,9 +270,26 @@ bool IsPipeline(std::string_view text) {
   return text.substr(0, 200).find("\"alpa_pipeline\"") != std::string_view::npos;
 }
 
+int64_t DeviceCount(const PipelinePlan& plan) {
+  int64_t count = 0;
+  for (size_t s = 0; s < plan.stages.size(); ++s) {
+    const StagePlacement& at = plan.stages[s].placement;
+    const auto end = plan.stages.begin() + static_cast<std::ptrdiff_t>(s);
+    const bool seen = std::any_of(plan.stages.begin(), end, [&](const auto& e) { return e.placement == at; });
+    if (!seen) count += int64_t{at.hosts} * at.devices;
+  }
+  return count;
+}
+
 Status Verify(const PipelinePlan& plan) {
   if (plan.stages.empty()) return Bad("has no stages");
-  if (plan.microbatches < 1) return Bad("key 'microbatches' should be at least 1");
+  if (plan.microbatches < 1 || plan.microbatches > kMostMicrobatches)
+    return Bad(fmt::format("key 'microbatches' should be at least 1 and at most {}, is {}", kMostMicrobatches,
+                           plan.microbatches));
+  if (plan.layers > kMostLayers)
+    return Bad(fmt::format("key 'layers' should be at most {}, is {}", kMostLayers, plan.layers));
+  if (plan.update_rounds > kMostUpdateRounds)
+    return Bad(fmt::format("key 'update_rounds' should be at most {}, is {}", kMostUpdateRounds, plan.update_rounds));
   std::vector<int> covered(static_cast<size_t>(std::max(plan.layers, 0)), 0);
   for (size_t s = 0; s < plan.stages.size(); ++s) {
     const PipelineStage& stage = plan.stages[s];

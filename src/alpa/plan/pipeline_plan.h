@@ -95,6 +95,9 @@ Result<PipelinePlan> PipelineFromJson(std::string_view text);
 // Whether a text is (or may be, if it is damaged) a plan of several stages rather than one of a single mesh.
 bool IsPipeline(std::string_view text);
 
+// Devices that the plan runs on; stages at the same place share theirs.
+int64_t DeviceCount(const PipelinePlan& plan);
+
 // Numbers in range, edges between stages that exist and forth, layers covered: each layer is in exactly one stage.
 Status Verify(const PipelinePlan& plan);
 

@@ -59,6 +59,9 @@ TEST(PipelinePlan, DamageIsNamed) {
   EXPECT_THAT(message("\"microbatches\": 8", "\"microbatches\": \"8\""),
               HasSubstr("'microbatches' should be an integer"));
   EXPECT_THAT(message("\"microbatches\": 8", "\"microbatches\": 0"), HasSubstr("at least 1"));
+  EXPECT_THAT(message("\"microbatches\": 8", "\"microbatches\": 1000001"), HasSubstr("at most 1000000, is 1000001"));
+  EXPECT_THAT(message("\"layers\": 3", "\"layers\": 1000000000"), HasSubstr("'layers' should be at most"));
+  EXPECT_THAT(message("\"update_rounds\": 1", "\"update_rounds\": 5000"), HasSubstr("'update_rounds' should be"));
   EXPECT_THAT(message("\"last_layer\": 1", "\"last_layer\": 2"), HasSubstr("layer 2 is in two stages"));
   EXPECT_THAT(message("\"last_layer\": 1", "\"last_layer\": 0"), HasSubstr("layer 1 is in no stage"));
   EXPECT_THAT(message("\"from\": 0", "\"from\": 1"), HasSubstr("from stage 1 to 1"));
@@ -67,6 +70,37 @@ TEST(PipelinePlan, DamageIsNamed) {
   EXPECT_THAT(message("\"peak_bytes\": 127", "\"peak_bytes\": -1"), HasSubstr("stages[0].prediction.peak_bytes"));
   EXPECT_THAT(message("\"alpa_pipeline\": 1", "\"alpa_pipeline\": 9"), HasSubstr("version 9"));
   EXPECT_THAT(message("\"[y,]", "\"[q,]"), HasSubstr("stages[0]"));
+}
+
+TEST(PipelinePlan, CountsDevicesThatStagesShareOnce) {
+  PipelinePlan plan = TwoStages();
+  EXPECT_EQ(DeviceCount(plan), 8);  // 4 of host 0, 4 of host 1
+  plan.stages[1].placement = plan.stages[0].placement;
+  EXPECT_EQ(DeviceCount(plan), 4);
+}
+
+// Whatever character is damaged: an error, or a plan that is sound and comes back from its own text.
+TEST(PipelinePlan, DamagedCharactersGiveAnErrorOrASoundPlan) {
+  const std::string text = ToJson(TwoStages());
+  const std::string other = "0-9\"]}x{e";
+  int refused = 0, sound = 0;
+  for (size_t at = 0; at < text.size(); at += 3) {
+    std::string damaged = text;
+    damaged[at] = other[at % other.size()];
+    const Result<PipelinePlan> plan = PipelineFromJson(damaged);
+    if (!plan.ok()) {
+      ++refused;
+      EXPECT_FALSE(plan.error().message.empty()) << at;
+      continue;
+    }
+    ++sound;
+    EXPECT_TRUE(Verify(*plan).ok()) << at;
+    const Result<PipelinePlan> back = PipelineFromJson(ToJson(*plan));
+    ASSERT_TRUE(back.ok()) << at << ": " << back.error().message;
+    EXPECT_TRUE(*back == *plan) << at;
+  }
+  EXPECT_GT(refused, 200);
+  EXPECT_GT(sound, 10);  // spaces, numbers, names
 }
 
 TEST(PipelinePlan, TruncatedTextIsNoPlan) {

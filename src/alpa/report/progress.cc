@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -88,6 +89,16 @@ std::string FormatCount(double count) {
   return fmt::format("{:.{}f}{}", count, decimals, kUnits[u]);
 }
 
+std::string FormatFlops(double flops_per_second) {
+  constexpr double kPeta = 1e15;
+  if (flops_per_second >= kPeta) return FormatCount(flops_per_second / kPeta) + " PFLOPS";
+  std::string text = FormatCount(flops_per_second);
+  const bool unit = !text.empty() && std::isalpha(static_cast<unsigned char>(text.back())) != 0;
+  text.insert(unit ? text.size() - 1 : text.size(), " ");
+  if (text.back() == 'k') text.back() = 'K';  // as people write KFLOPS
+  return text + "FLOPS";
+}
+
 std::string FormatLoss(double loss) {
   const double a = std::abs(loss);
   if (a != 0 && std::isfinite(a) && (a < 1e-3 || a >= 1e5)) return fmt::format("{:.3e}", loss);
@@ -164,6 +175,7 @@ std::string Progress::Line(double now, bool last) const {
                             ? fmt::format("{} {}/s", FormatCount(speed * options_.items_per_step), options_.item)
                             : fmt::format("{} steps/s", FormatCount(speed))});
   }
+  if (speed > 0 && options_.flops_per_step > 0) parts.push_back({5, FormatFlops(speed * options_.flops_per_step)});
   parts.push_back({4, FormatDuration(now - start_)});
   if (!last && total > 0 && speed > 0) {
     parts.push_back({2, FormatDuration(static_cast<double>(std::max<int64_t>(total - step_, 0)) / speed) + " left"});

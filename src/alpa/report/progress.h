@@ -28,10 +28,11 @@ struct ProgressOptions {
   int64_t done = 0;             // steps done before this run (--resume); they do not count for the speed
   double items_per_step = 0;    // 0: the speed is shown in steps/s
   std::string item = "tokens";  // what is counted per second
+  double flops_per_step = 0;    // 0: not shown
 };
 
 // On a terminal one line that is redrawn ten times a second at most:
-//   ━━━━━━━━━━╺─────────  123/1000  loss 2.3456  12.3k tokens/s  0:12  1:27 left
+//   ━━━━━━━━━━╺─────────  123/1000  loss 2.3456  12.3k tokens/s  45.6 GFLOPS  0:12  1:27 left
 // Parts are left out where the line would not fit; the cursor stays visible. In a log a plain line at the first step,
 // then every five seconds, and at the end. Draws from within Update(): no thread. Not thread-safe.
 class Progress {
@@ -90,6 +91,8 @@ class StatusLine {
 std::string FormatDuration(double seconds);
 // "3.21", "123", "12.3k", "1.23M": three digits.
 std::string FormatCount(double count);
+// "45.6 GFLOPS", "123 TFLOPS", "1.23 PFLOPS": operations per second.
+std::string FormatFlops(double flops_per_second);
 // "2.3456"; very large or small ones as "1.234e+06".
 std::string FormatLoss(double loss);
 

@@ -56,6 +56,29 @@ TEST(Progress, RedrawsOneLineOnATerminal) {
   EXPECT_EQ(fake.Take(), "");  // nothing more when it goes
 }
 
+TEST(Progress, ShowsOperationsPerSecondWhereThereIsRoom) {
+  Fake fake;
+  ProgressOptions options = Steps(100, 1000);
+  options.flops_per_step = 4e9;
+  Progress progress(fake.screen(true), options);
+  fake.time += 2;
+  progress.Update(10, 2.5);
+  EXPECT_THAT(fake.Take(), EndsWith("5.00k tokens/s  20.0 GFLOPS  0:02  0:18 left\033[K"));
+  fake.columns = 62;  // they are the first to go
+  fake.time += 2;
+  progress.Update(50, 2.25);
+  EXPECT_EQ(fake.Take(), "\r 50/100  loss 2.2500  12.5k tokens/s  0:04  0:04 left\033[K");
+}
+
+TEST(FormatFlops, HasThreeDigitsAndAUnit) {
+  EXPECT_EQ(FormatFlops(0), "0.00 FLOPS");
+  EXPECT_EQ(FormatFlops(12.3), "12.3 FLOPS");
+  EXPECT_EQ(FormatFlops(4.5e4), "45.0 KFLOPS");
+  EXPECT_EQ(FormatFlops(1.234e11), "123 GFLOPS");
+  EXPECT_EQ(FormatFlops(5e13), "50.0 TFLOPS");
+  EXPECT_EQ(FormatFlops(2.5e15), "2.50 PFLOPS");
+}
+
 TEST(StatusLine, IsRedrawnCutAndEnded) {
   Fake fake;
   fake.columns = 8;

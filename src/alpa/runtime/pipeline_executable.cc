@@ -835,6 +835,16 @@ double StepTimeline::overhead() const {
   return most;
 }
 
+double StepTimeline::bubble() const {
+  double idle = 0, here = 0;
+  for (const MeshTimes& mesh : times) {
+    if (!mesh.here || wall <= 0) continue;
+    idle += 1 - mesh.computing / wall;
+    ++here;
+  }
+  return here > 0 ? idle / here : 0;
+}
+
 Result<std::unique_ptr<xla::Executable>> MakePipelineExecutable(const std::vector<xla::Client*>& clients,
                                                                 const PipelineSetup& setup,
                                                                 const PipelineOptions& options) {

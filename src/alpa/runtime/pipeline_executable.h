@@ -32,6 +32,8 @@ struct StepTimeline {
 
   // The largest part of the step that a mesh spent neither computing nor waiting.
   double overhead() const;
+  // The part of the step in which the meshes of this process computed nothing, on average.
+  double bubble() const;
 };
 
 struct PipelineOptions {

@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "alpa/base/disk_cache.h"
 #include "alpa/xla/array.h"
+#include "alpa/xla/compiled_key.h"
 #include "alpa/xla/count_collectives.h"
 #include "alpa/xla/microbatched.h"
 #include "alpa/xla/partition.h"
@@ -207,8 +209,19 @@ class PjrtClientAdapter : public Client {
     ::xla::CompileOptions options = Options(mesh);
     if (platform() == "cpu") ChooseKernels(step, &options);
     const ::xla::XlaComputation computation(ToCompile(module, mesh, donate));
+    // Programs of several processes meet by code of ours that a file cannot name.
+    const bool keep = platform() == "cpu" && group_ == nullptr;
+    const DiskCache cache{keep ? CompiledFolder() : std::filesystem::path()};
+    const std::string key = cache.folder.empty() ? "" : CompiledKey(computation.proto(), options);
+    if (const auto bytes = ReadCached(cache, key)) {
+      auto loaded = client_->LoadSerializedExecutable(*bytes, std::nullopt, {});
+      if (loaded.ok()) return std::move(*loaded);
+    }
     auto loaded = client_->CompileAndLoad(computation, std::move(options));
     if (!loaded.ok()) return FromStatus(loaded.status(), Code::kUnsupported, "XLA cannot compile the step");
+    if (!cache.folder.empty()) {
+      if (const auto bytes = (*loaded)->SerializeExecutable(); bytes.ok()) WriteCached(cache, key, *bytes);
+    }
     return std::move(*loaded);
   }
 
