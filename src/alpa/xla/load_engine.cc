@@ -27,7 +27,7 @@ std::filesystem::path FindLibrary() {
 // Settings that XLA reads when it loads; what the user has set stays.
 void SetEnvironment() {
   // Its start-up chatter.
-  ::setenv("TF_CPP_MIN_LOG_LEVEL", "2", /*overwrite=*/0);
+  ::setenv("TF_CPP_MIN_LOG_LEVEL", "3", /*overwrite=*/0);
   ::setenv("TF_ENABLE_ONEDNN_OPTS", "0", /*overwrite=*/0);
 }
 
