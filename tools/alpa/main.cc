@@ -161,6 +161,10 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_option("--top", options->top, "so many plans are simulated and shown")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command
+      ->add_option("--random", options->random,
+                   "a random plan of this seed instead of a good one, to test the runtime with")
+      ->type_name("SEED");
   command->add_flag("--no-recompute", options->no_recompute,
                     "never compute a stage's forward pass again to save memory");
   command->add_flag("--per-microbatch", options->per_microbatch,

@@ -12,6 +12,7 @@
 #include "alpa/driver/microbatches.h"
 #include "alpa/driver/plan_family.h"
 #include "alpa/driver/plan_pipeline.h"
+#include "alpa/driver/random_pipeline.h"
 #include "alpa/driver/solve.h"
 #include "alpa/driver/solve_on_mesh.h"
 #include "alpa/frontend/scale_batch.h"
@@ -104,6 +105,21 @@ Status CheckMeshOptions(const PlanOptions& options) {
   return Ok();
 }
 
+// Writes a random plan and says in a line what it is.
+Status PlanAtRandom(const PlanOptions& options, const FindPipelineOptions& find, const LoadedStep& loaded,
+                    const cluster::Cluster& cluster, const Gate& gate) {
+  const RandomPipelineOptions random{*options.random, options.per_microbatch,
+                                     find.microbatches.empty() ? 0 : find.microbatches.front()};
+  ALPA_TRY(const plan::PipelinePlan plan,
+           gate.Run<plan::PipelinePlan>(
+               Phase::kPlan, [&] { return RandomPipeline(loaded, cluster, random); },
+               [](const plan::PipelinePlan& p) { return plan::Verify(p); }, "json",
+               [](const plan::PipelinePlan& p) { return Result<std::string>(plan::ToJson(p)); }));
+  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(plan)));
+  std::printf("%s\n", DescribeInLine(plan).c_str());
+  return Ok();
+}
+
 }  // namespace
 
 Status Plan(const PlanOptions& options) {
@@ -122,6 +138,9 @@ Status Plan(const PlanOptions& options) {
       ALPA_TRY(const intra::Pin pin, intra::ParsePin(text));
     }
   }
+  if (options.random && (mesh || options.models.size() > 1 || options.stages != "auto" || options.schedule != "auto"))
+    return Error{Code::kInvalidArgument, "--random goes together with --cluster and --microbatches only",
+                 "e.g. --random 1 --cluster local:1x8"};
   if (!options.out.empty()) ALPA_RETURN_IF_ERROR(CheckWritable(options.out));
 
   if (options.models.size() > 1) return PlanShapes(options, cluster, mesh, find);
@@ -131,6 +150,7 @@ Status Plan(const PlanOptions& options) {
   const Gate gate(options.gate);
   ALPA_TRY(const LoadedStep loaded, LoadStep(*engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return Ok();
+  if (options.random) return PlanAtRandom(options, find, loaded, cluster, gate);
   if (mesh) return PlanOnMesh(options, find, loaded, cluster, *mesh, gate);
   ALPA_TRY(FoundPipeline found,
            gate.Run<FoundPipeline>(

@@ -29,9 +29,10 @@ struct PlanOptions {
   int layers = 0;                     // that the model is cut into for stages; 0: found out
   int top = 8;                        // so many plans are simulated and shown
   bool no_recompute = false;          // never compute forward again
-  bool per_microbatch = false;    // also where the step is not separable: batch statistics are those of a microbatch
-  std::vector<std::string> pins;  // PATTERN=SPEC
-  double time_limit = 0;          // seconds for each sharding problem; 0: 10 on one mesh, 1 for a stage
+  bool per_microbatch = false;     // also where the step is not separable: batch statistics are those of a microbatch
+  std::vector<std::string> pins;   // PATTERN=SPEC
+  double time_limit = 0;           // seconds for each sharding problem; 0: 10 on one mesh, 1 for a stage
+  std::optional<uint64_t> random;  // not a good plan but a random one of this seed, to test with (random_pipeline.h)
   int threads = 0;
   double gap = 0.005;         // good enough
   std::filesystem::path out;  // plan file
