@@ -13,6 +13,7 @@
 
 #include "alpa/base/file.h"
 #include "alpa/driver/check.h"
+#include "alpa/driver/choose_plan.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/version.h"
 #include "alpa/report/collectives.h"
@@ -287,6 +288,29 @@ class Training {
 
 }  // namespace
 
-Status Run(const RunOptions& options) { return Training(options).Run(); }
+Status Run(const RunOptions& options) {
+  if (options.plan != kAutoPlan) {
+    if (options.measure_again || !options.cluster.empty())
+      return Contradiction("--measure-again and --cluster are about --plan auto");
+    return Training(options).Run();
+  }
+  if (options.devices != 0 || options.microbatches != 1 || options.per_microbatch || !options.backend.empty())
+    return Contradiction("--plan auto finds devices and microbatches itself, on this machine's CPU; leave them out");
+  ALPA_RETURN_IF_ERROR(CheckOptions(options));
+  ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
+  ChooseOptions how{options.load, options.cluster};
+  how.again = options.measure_again;
+  how.quiet = options.quiet;
+  ALPA_TRY(const MeasuredChoice choice, ChoosePlan(*engine, how));
+  const PlanChoice& best = choice.measured.front();
+  if (!options.quiet)
+    fmt::print("plan: {} ({} a step when measured{})\n", best.label, ToString(best.measured),
+               choice.remembered ? ", earlier" : "");
+  RunOptions chosen = options;
+  chosen.plan = best.plan;
+  chosen.devices = best.devices;
+  chosen.microbatches = best.microbatches;
+  return Training(chosen).Run();
+}
 
 }  // namespace alpa::driver
