@@ -178,7 +178,8 @@ std::string ToJson(const std::vector<PlanChoice>& choices) {
 Result<std::vector<PlanChoice>> ChoicesFromJson(std::string_view text) {
   try {
     std::vector<PlanChoice> choices;
-    for (const nlohmann::json& c : nlohmann::json::parse(text).at("choices")) {
+    const nlohmann::json file = nlohmann::json::parse(text);
+    for (const nlohmann::json& c : file.at("choices")) {
       const nlohmann::json& predicted = c.at("predicted");
       choices.push_back({c.at("label"), c.at("plan"), c.at("devices"), c.at("microbatches"),
                          Seconds(predicted.is_null() ? HUGE_VAL : predicted.get<double>()),

@@ -1,5 +1,6 @@
 #include "alpa/driver/time_probe.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -11,7 +12,7 @@ namespace alpa::driver {
 namespace {
 
 constexpr double kLeastSeconds = 0.1;
-constexpr size_t kLeastRuns = 5, kMostRuns = 500;
+constexpr size_t kLeastRuns = 9, kMostRuns = 500;
 
 // `dim` of an array split over the only mesh axis; -1: copied.
 sharding::Spec Split(const ir::Shape& shape, int dim) {
@@ -72,6 +73,9 @@ Result<ProbeTime> TimeProbe(xla::Engine& engine, xla::Client& client, const std:
     total += seconds.back();
     if (seconds.size() >= kLeastRuns && total >= kLeastSeconds) break;
   }
+  // Other load only makes things slower: the median of the faster half, so that half of the runs may be disturbed.
+  std::sort(seconds.begin(), seconds.end());
+  seconds.resize((seconds.size() + 1) / 2);
   out.seconds = profile::Median(std::move(seconds));
   return out;
 }

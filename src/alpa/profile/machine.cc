@@ -83,7 +83,8 @@ LinkFit FitLink(const std::vector<CollectiveTime>& times, bool shared) {
 
 std::string ToToml(const Machine& m) {
   std::string out = fmt::format(
-      "# Measured by alpa profile on {}: {}. Other programs may have been running; times are medians.\n# {}.\n"
+      "# Measured by alpa profile on {}: {}. Other programs may have been running; times are medians of the faster "
+      "half of the runs.\n# {}.\n"
       "name = \"machine\"\ndescription = \"measured: {}\"\n{}\n[device.measured]\n",
       m.date, m.name, SharingLine(m), m.name,
       m.shared ? "virtual = true  # figures of the machine; each device gets its part\n" : "");
