@@ -10,6 +10,7 @@
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
+#include "alpa/driver/profile.h"
 #include "alpa/driver/run.h"
 #include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
@@ -24,6 +25,7 @@ using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::PlanOptions;
+using alpa::driver::ProfileOptions;
 using alpa::driver::RunOptions;
 using alpa::driver::SimulateOptions;
 using alpa::driver::SolveCommand;
@@ -75,7 +77,12 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
       ->add_option("-n,--devices", options->devices,
                    "virtual CPU devices, of all processes (default: one in each, or the plan's)")
       ->check(kDeviceCount);
-  command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
+  command
+      ->add_option("--plan", options->plan,
+                   "data-parallel, a plan file, or auto: what is fastest on this machine, measured the first time")
+      ->capture_default_str();
+  command->add_option("--cluster", options->cluster, "with --plan auto: this machine's file, of alpa profile");
+  command->add_flag("--measure-again", options->measure_again, "with --plan auto: forget what was measured before");
   command
       ->add_option("--microbatches", options->microbatches,
                    "run the batch in so many pieces, one after the other: the same numbers in less memory (one device)")
@@ -170,6 +177,9 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_flag("--per-microbatch", options->per_microbatch,
                     "also where that changes the step: batch statistics become those of a microbatch");
   command->add_option("--pin", options->pins, "PATTERN=SPEC: inputs or operations whose name matches lie like this");
+  auto* measure = command->add_flag("--measure", options->measure,
+                                    "time the best candidates on this machine and list them; for alpa run --plan auto");
+  command->add_flag("--measure-again", options->measure_again, "forget what was measured before")->needs(measure);
   command->add_option("-o,--out", options->out, "write the plan here");
   command
       ->add_option("--time-limit", options->time_limit,
@@ -183,6 +193,17 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_flag("--json", options->json, "the outcome as JSON");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   AddGate(command, &options->gate, stop_after);
+}
+
+void AddProfile(CLI::App& app, ProfileOptions* options) {
+  CLI::App* command = app.add_subcommand("profile", "measure this machine for the cost model");
+  command->footer("example: alpa profile -o machine.toml && alpa plan step.mlirbc --cluster machine.toml:1x4");
+  command->add_option("-n,--devices", options->devices, "devices (default: 8 virtual ones, or the back end's)")
+      ->check(kDeviceCount);
+  command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
+  command->add_option("--memory", options->memory, "of each device (virtual ones: of all), e.g. 16GiB");
+  command->add_option("-o,--out", options->out, "write the cluster file here");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
 }
 
 void AddSimulate(CLI::App& app, SimulateOptions* options) {
@@ -277,6 +298,7 @@ int main(int argc, char** argv) {
   InspectOptions inspect;
   RunOptions run;
   PlanOptions plan;
+  ProfileOptions profile;
   SimulateOptions simulate;
   DemoOptions demo;
   ClustersOptions clusters;
@@ -286,6 +308,7 @@ int main(int argc, char** argv) {
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
+  AddProfile(app, &profile);
   AddSimulate(app, &simulate);
   AddVerify(app, &verify);
   AddDemo(app, &demo);
@@ -301,6 +324,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
   if (!plan.models.empty()) plan.load.model = plan.models.front();
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
+  if (app.got_subcommand("profile")) return Finish(alpa::driver::Profile(profile));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));

@@ -70,6 +70,7 @@ struct Cluster {
 //   p3.16xlarge:2x4    2 of them, 4 devices of each
 //   local              this machine as one host of `default_devices` virtual devices
 //   local:2x4          this machine as 2 hosts of 4 virtual devices; each has 1/8 of the machine
+//   FILE.toml:2x4      2 hosts like the one in the file, with 4 devices of each
 //
 // kInvalidInput names what is known, or file, line and key; kNotFound or kIo when a file cannot be read.
 Result<Cluster> LoadCluster(std::string_view text, int64_t default_devices = 1);

@@ -29,6 +29,15 @@ std::string Message(std::string_view text) {
   return cluster.ok() ? "" : ToString(cluster.error());
 }
 
+TEST(LoadCluster, CutsAFileOfOneHostAnew) {
+  const std::string path = testing::TempDir() + "/machine.toml";
+  ASSERT_TRUE(WriteFileAtomic(path, KnownClusterFile("local").value()).ok());
+  const Cluster four = Load(path + ":1x4");
+  EXPECT_EQ(four.device_count(), 4);
+  EXPECT_EQ(four.device_types, Load("local:1x4").device_types);
+  EXPECT_THAT(Message(path + ":4"), HasSubstr("is no size"));
+}
+
 TEST(LoadCluster, KnowsItsNames) {
   std::vector<std::string> names;
   for (const auto& [name, description] : KnownClusters()) {

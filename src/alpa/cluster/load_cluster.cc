@@ -97,6 +97,25 @@ Result<Cluster> Repeat(ClusterFile file, const Size& size, std::string_view text
   return cluster;
 }
 
+// A file of one host, followed by a size: so many hosts of that kind. The devices of a machine that is shared are cut
+// anew, however many the file has.
+Result<Cluster> LoadSizedFile(std::string_view path, std::string_view size_text, std::string_view text) {
+  ALPA_TRY(const std::string content, ReadFile(path));
+  ALPA_TRY(ClusterFile file, ParseCluster(content, path, ShippedParts()));
+  const std::optional<Size> size = ParseSize(size_text);
+  if (!size || !size->devices) {
+    return Error{Code::kInvalidInput, fmt::format("cluster {}: \"{}\" is no size", text, size_text),
+                 fmt::format("write {} or {}:2x4 (2 hosts of 4 devices)", path, path)};
+  }
+  if (file.cluster.hosts.size() != 1) {
+    return Error{
+        Code::kInvalidInput,
+        fmt::format("cluster {}: the file has {} hosts; a size needs a file of one", text, file.cluster.hosts.size()),
+        fmt::format("write {}", path)};
+  }
+  return Repeat(std::move(file), *size, text);
+}
+
 Result<Cluster> LoadKnown(const ShippedFile& shipped, std::string_view text, int64_t default_devices) {
   ClusterFile file = ParseShipped(shipped);
   const std::string_view name = shipped.name;
@@ -132,6 +151,9 @@ Error UnknownName(std::string_view name) {
 
 Result<Cluster> LoadCluster(std::string_view text, int64_t default_devices) {
   if (text.ends_with(".toml")) return LoadFile(text);
+  if (const size_t colon = text.rfind(".toml:"); colon != std::string_view::npos) {
+    return LoadSizedFile(text.substr(0, colon + 5), text.substr(colon + 6), text);
+  }
   const std::string_view name = text.substr(0, text.find(':'));
   if (const ShippedFile* const shipped = FindShipped(name)) return LoadKnown(*shipped, text, default_devices);
   std::error_code ignored;

@@ -9,6 +9,7 @@
 #include "alpa/cluster/cluster.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
+#include "alpa/driver/choose_plan.h"
 #include "alpa/driver/microbatches.h"
 #include "alpa/driver/plan_family.h"
 #include "alpa/driver/plan_pipeline.h"
@@ -120,9 +121,26 @@ Status PlanAtRandom(const PlanOptions& options, const FindPipelineOptions& find,
   return Ok();
 }
 
+// What runs fastest here. Only a model and this machine's profile go with it.
+Status PlanByMeasuring(const PlanOptions& options) {
+  if (!options.mesh.empty() || !options.out.empty() || options.models.size() > 1 || options.json)
+    return Error{Code::kInvalidArgument, "--measure takes one model, and --cluster with what alpa profile wrote",
+                 "alpa run MODEL --plan auto then runs the fastest plan"};
+  ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
+  ChooseOptions how{options.load, options.cluster};
+  how.again = options.measure_again;
+  how.quiet = options.quiet;
+  ALPA_TRY(const MeasuredChoice choice, ChoosePlan(*engine, how));
+  fmt::print("{}{}\nrun the first with: alpa run MODEL --plan auto{}\n", ChoicesText(choice),
+             choice.remembered ? "(measured earlier)\n" : "",
+             options.cluster.empty() ? "" : " --cluster " + options.cluster);
+  return Ok();
+}
+
 }  // namespace
 
 Status Plan(const PlanOptions& options) {
+  if (options.measure) return PlanByMeasuring(options);
   // What can be wrong with the options is said before the model is read.
   std::optional<cluster::Mesh> mesh;
   if (!options.mesh.empty()) {

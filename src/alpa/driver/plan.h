@@ -37,6 +37,8 @@ struct PlanOptions {
   double gap = 0.005;         // good enough
   std::filesystem::path out;  // plan file
   bool json = false;
+  bool measure = false;  // time the candidates for this machine (choose_plan.h) and print them, nothing else
+  bool measure_again = false;
   bool quiet = false;  // no progress
 };
 

@@ -12,12 +12,14 @@
 #include "alpa/base/file.h"
 #include "alpa/driver/catch_interrupt.h"
 #include "alpa/driver/check.h"
+#include "alpa/driver/choose_plan.h"
 #include "alpa/driver/metrics.h"
 #include "alpa/driver/processes.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/trace.h"
 #include "alpa/driver/version.h"
 #include "alpa/process/agree.h"
+#include "alpa/process/open_world.h"
 #include "alpa/report/collectives.h"
 #include "alpa/report/loss_curve.h"
 #include "alpa/report/progress.h"
@@ -386,9 +388,8 @@ class Training {
   runtime::BackgroundSaver saver_;  // last: its thread uses the others
 };
 
-}  // namespace
-
-Status Run(const RunOptions& options) {
+// Trains, together with the other processes if there are any.
+Status RunProcesses(const RunOptions& options) {
   KeepCompiled(options.cache);
   ALPA_TRY(const Processes processes, OpenProcesses(Seconds(options.hang_limit), [&options] {
              if (!options.checkpoint.empty()) runtime::RemoveStale(options.checkpoint);
@@ -403,6 +404,35 @@ Status Run(const RunOptions& options) {
   const Status status = Training(mine, processes).Run();
   LeaveErrorsToFirst(processes);
   return status;
+}
+
+}  // namespace
+
+Status Run(const RunOptions& options) {
+  if (options.plan != kAutoPlan) {
+    if (options.measure_again || !options.cluster.empty())
+      return Contradiction("--measure-again and --cluster are about --plan auto");
+    return RunProcesses(options);
+  }
+  if (options.devices != 0 || options.microbatches != 1 || options.per_microbatch || !options.backend.empty())
+    return Contradiction("--plan auto finds devices and microbatches itself, on this machine's CPU; leave them out");
+  if (process::StartedAsGroup())
+    return Contradiction("--plan auto is for one process; start it without mpirun or srun");
+  ALPA_RETURN_IF_ERROR(CheckOptions(options));
+  ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
+  ChooseOptions how{options.load, options.cluster};
+  how.again = options.measure_again;
+  how.quiet = options.quiet;
+  ALPA_TRY(const MeasuredChoice choice, ChoosePlan(*engine, how));
+  const PlanChoice& best = choice.measured.front();
+  if (!options.quiet)
+    fmt::print("plan: {} ({} a step when measured{})\n", best.label, ToString(best.measured),
+               choice.remembered ? ", earlier" : "");
+  RunOptions chosen = options;
+  chosen.plan = best.plan;
+  chosen.devices = best.devices;
+  chosen.microbatches = best.microbatches;
+  return RunProcesses(chosen);
 }
 
 }  // namespace alpa::driver

@@ -18,7 +18,9 @@ struct RunOptions {
   LoadOptions load;
   GateOptions gate;
   int64_t devices = 0;                 // 0: as many as the plan file says, or 1
-  std::string plan = "data-parallel";  // or a plan file
+  std::string plan = "data-parallel";  // or a plan file, or auto: see choose_plan.h
+  std::string cluster;                 // of plan auto: what alpa profile wrote; empty: local
+  bool measure_again = false;          // with plan auto
   int64_t microbatches = 1;            // pieces the batch is run in, one after the other
   bool per_microbatch = false;         // also where batch statistics then become those of a microbatch
   std::filesystem::path save_plan;
