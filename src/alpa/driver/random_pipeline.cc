@@ -254,14 +254,20 @@ class Maker {
   cost::AxisMask RandomBatchAxes(const StageProgram& program, const cluster::Mesh& mesh) {
     std::vector<cost::AxisMask> fitting;
     for (cost::AxisMask axes = 0; axes < cost::AxisMask{1} << mesh.shape.size(); ++axes) {
+      // Axes of extent 1 are in no spec.
       int64_t parts = 1;
-      for (size_t a = 0; a < mesh.shape.size(); ++a) parts *= (axes >> a & 1U) != 0 ? mesh.shape[a] : 1;
+      bool real = true;
+      for (size_t a = 0; a < mesh.shape.size(); ++a) {
+        if ((axes >> a & 1U) == 0) continue;
+        parts *= mesh.shape[a];
+        real = real && mesh.shape[a] > 1;
+      }
       const auto fits = [&](ir::ValueId v) {
         const int dim = program.program.batch_dims[static_cast<size_t>(v)];
         return dim < 0 || program.sized.shape(v).dims[static_cast<size_t>(dim)] % parts == 0;
       };
       const ir::Module& sized = program.sized;
-      if (std::all_of(sized.inputs.begin(), sized.inputs.end(), fits) &&
+      if (real && std::all_of(sized.inputs.begin(), sized.inputs.end(), fits) &&
           std::all_of(sized.outputs.begin(), sized.outputs.end(), fits))
         fitting.push_back(axes);
     }
