@@ -99,7 +99,8 @@ TEST_P(RandomPlan, OfAFixedSeedGivesTheNumbersOfJax) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixed, RandomPlan,
-                         testing::Values(Case{"mlp_tiny", 1}, Case{"mlp_tiny", 2}, Case{"two_tower_sum", 1}),
+                         testing::Values(Case{"mlp_tiny", 1}, Case{"mlp_tiny", 2}, Case{"two_tower_sum", 1},
+                                         Case{"lora", 1}, Case{"gqa_rope", 1}, Case{"batch_result", 1}),
                          [](const auto& info) { return fmt::format("{}_{}", info.param.model, info.param.seed); });
 
 TEST(RandomPlans, OfNewSeedsGiveTheNumbersOfJax) {

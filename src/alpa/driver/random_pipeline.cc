@@ -79,7 +79,10 @@ bool IsLine(const frontend::LayerChain& graph) {
 class Maker {
  public:
   Maker(const LoadedStep& loaded, const cluster::Cluster& cluster, const RandomPipelineOptions& options)
-      : loaded_(loaded), cluster_(cluster), options_(options), dice_(options.seed) {}
+      : loaded_(loaded),
+        cluster_(cluster),
+        options_(options),
+        dice_(options.seed ^ ir::Fingerprint(loaded.step.module)) {}
 
   Result<plan::PipelinePlan> Make() {
     ALPA_RETURN_IF_ERROR(FindLayers());
@@ -100,7 +103,7 @@ class Maker {
   Status FindLayers() {
     frontend::LayerOptions options;
     options.branches = dice_.OneIn(2);
-    for (options.count = static_cast<int>(1 + dice_.Below(kMostLayers));; --options.count) {
+    for (options.count = static_cast<int>(2 + dice_.Below(kMostLayers - 1));; --options.count) {
       auto layering = frontend::FindLayers(loaded_.step.module, loaded_.analysis, options);
       if (layering.ok() && layering->count == options.count) {
         layering_ = *std::move(layering);
@@ -211,7 +214,7 @@ class Maker {
     ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, plan_.microbatches, plan_.microbatches, &program));
     const cluster::Mesh mesh = stage->layout.mesh;
     ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, mesh, stage->placement.first_device));
-    const auto axes = dice_.Below(uint64_t{1} << mesh.shape.size());
+    const cost::AxisMask axes = RandomBatchAxes(program, mesh);
     const uint64_t how = dice_.Below(4);
     intra::PlanStepOptions options;
     options.explain = 0;
@@ -219,14 +222,14 @@ class Maker {
     options.solve.time_limit = Seconds(kSolveSeconds);
     if (how == 0) options.inputs = RandomInputs(program, mesh);
     // What was asked for at random may have no solution: then without it.
-    Result<intra::PlannedStep> planned = Solve(program, model, static_cast<cost::AxisMask>(axes), options);
+    Result<intra::PlannedStep> planned = Solve(program, model, axes, options);
     if (!planned.ok()) {
       options.inputs.clear();
       ALPA_TRY(planned, Solve(program, model, 0, options));
     }
     if (how == 1) {
       options.memory = Bytes(planned->plan.prediction->memory.value * static_cast<int64_t>(3 + dice_.Below(7)) / 10);
-      auto tight = Solve(program, model, static_cast<cost::AxisMask>(axes), options);
+      auto tight = Solve(program, model, axes, options);
       if (tight.ok()) planned = std::move(tight);
     }
     stage->layout = std::move(planned->plan);
@@ -245,6 +248,30 @@ class Maker {
                                  program.update_ops,
                                  &borders};
     return intra::PlanStep(step, model, options);
+  }
+
+  // Mesh axes whose product divides the batch of all values on the borders.
+  cost::AxisMask RandomBatchAxes(const StageProgram& program, const cluster::Mesh& mesh) {
+    std::vector<cost::AxisMask> fitting;
+    for (cost::AxisMask axes = 0; axes < cost::AxisMask{1} << mesh.shape.size(); ++axes) {
+      // Axes of extent 1 are in no spec.
+      int64_t parts = 1;
+      bool real = true;
+      for (size_t a = 0; a < mesh.shape.size(); ++a) {
+        if ((axes >> a & 1U) == 0) continue;
+        parts *= mesh.shape[a];
+        real = real && mesh.shape[a] > 1;
+      }
+      const auto fits = [&](ir::ValueId v) {
+        const int dim = program.program.batch_dims[static_cast<size_t>(v)];
+        return dim < 0 || program.sized.shape(v).dims[static_cast<size_t>(dim)] % parts == 0;
+      };
+      const ir::Module& sized = program.sized;
+      if (real && std::all_of(sized.inputs.begin(), sized.inputs.end(), fits) &&
+          std::all_of(sized.outputs.begin(), sized.outputs.end(), fits))
+        fitting.push_back(axes);
+    }
+    return dice_.Pick(fitting);
   }
 
   // Every other array of state in a random spec.
