@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kWarmUp = 1, kTimed = 3;  // steps
 constexpr double kHopeless = 1.5;       // a warm step this much slower than the best so far ends a measurement
-constexpr double kClose = 1.1;          // what is this close to the best is measured twice
+constexpr double kClose = 1.25;         // what is this close to the best is measured twice
 
 std::filesystem::path CacheFolder() {
   const auto given = [](const char* name) {
