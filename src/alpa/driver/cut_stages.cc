@@ -54,12 +54,14 @@ class Cutter {
 
   // ---- the stages
 
-  // The layers are those with which the plan was made: with branches, or one after the other.
+  // The layers are those with which the plan was made: as many as were asked for or found out, with branches or one
+  // after the other.
   Status FindStages() {
     std::optional<Error> error;
-    for (const bool branches : {true, false}) {
+    for (const auto& [count, branches] :
+         {std::pair(plan_.layers, true), std::pair(plan_.layers, false), std::pair(0, true), std::pair(0, false)}) {
       frontend::LayerOptions options;
-      options.count = plan_.layers;
+      options.count = count;
       options.branches = branches;
       const auto layering = frontend::FindLayers(loaded_.step.module, loaded_.analysis, options);
       if (!layering.ok()) {
