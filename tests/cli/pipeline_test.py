@@ -216,9 +216,6 @@ class Pipeline(unittest.TestCase):
             with self.subTest(says=says):
                 self.refused(bad, command="simulate", says=says)
         self.refused(self.out, "--cluster", "p3.16xlarge:1x2", command="simulate", says="plan")
-        done = alpa("run", model("gpt_tiny"), "--plan", self.out)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("stages", done.stderr)
 
 
 if __name__ == "__main__":
