@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "alpa/base/file.h"
 #include "alpa/driver/catch_interrupt.h"
@@ -388,21 +389,32 @@ class Training {
   runtime::BackgroundSaver saver_;  // last: its thread uses the others
 };
 
-// Trains, together with the other processes if there are any.
-Status RunProcesses(const RunOptions& options) {
-  KeepCompiled(options.cache);
+// Trains, together with the other processes if there are any. `first`: whether this is the one that prints.
+Status RunTogether(const RunOptions& options, bool* first) {
   ALPA_TRY(const Processes processes, OpenProcesses(Seconds(options.hang_limit), [&options] {
              if (!options.checkpoint.empty()) runtime::RemoveStale(options.checkpoint);
            }));
+  *first = processes.first();
   RunOptions mine = options;
   if (!processes.first()) {  // what the first one writes
     mine.quiet = true;
     mine.gate.verbose = false;
     mine.gate.dump_dir.clear();
-    for (auto* path : {&mine.save_plan, &mine.metrics, &mine.loss_curve}) path->clear();
+    for (auto* path : {&mine.save_plan, &mine.metrics, &mine.loss_curve, &mine.trace}) path->clear();
   }
   const Status status = Training(mine, processes).Run();
   LeaveErrorsToFirst(processes);
+  return status;
+}
+
+// mpirun kills all processes as soon as one has ended with an error; the first one needs the time to say why.
+constexpr std::chrono::milliseconds kTimeToPrint{500};
+
+Status RunProcesses(const RunOptions& options) {
+  KeepCompiled(options.cache);
+  bool first = true;
+  const Status status = RunTogether(options, &first);
+  if (!first && !status.ok()) std::this_thread::sleep_for(kTimeToPrint);
   return status;
 }
 
