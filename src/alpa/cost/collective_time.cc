@@ -24,8 +24,8 @@ double AllReduce(int64_t n, double alpha, double beta, double b) {
   return std::min(ring, tree);
 }
 
-// A reduce-scatter is at most an all-reduce of which each device keeps its part. It is a little cheaper still, so that the
-// two are never equal: what is chosen is then what the executor does, which makes a reduce-scatter of the pair.
+// A reduce-scatter is at most an all-reduce of which each device keeps its part. It is a little cheaper still, so that
+// the two are never equal: what is chosen is then what the executor does, which makes a reduce-scatter of the pair.
 constexpr double kKeepsAPart = 1 - 1e-6;
 
 double Hierarchical(const Path& path, CollectiveKind kind, double b) {
