@@ -136,16 +136,7 @@ class Solver {
 
   Result<intra::PlannedStep> Plan(const Group& group, const inter::Stage& stage, int64_t in_flight,
                                   const std::optional<Bytes>& memory) const {
-    const StageProgram& program = *group.program;
     ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(stage.submesh), group.first_device));
-    const intra::StageToPlan borders{program.program, ChoiceOf(stage.variant.id).batch_axes, in_flight};
-    const intra::StepToPlan step{program.sized,
-                                 program.segment.signature,
-                                 program.program.work,
-                                 ir::Fingerprint(program.segment.module),
-                                 program.program.batch_dims,
-                                 program.update_ops,
-                                 &borders};
     intra::PlanStepOptions options;
     options.memory = memory;
     options.explain = 0;
@@ -154,7 +145,7 @@ class Solver {
     options.solve.gap = options_.gap;
     options.solve.time_limit = options_.time_limit;
     options.solve.cancelled = options_.cancelled;
-    return intra::PlanStep(step, model, options);
+    return PlanStage(*group.program, model, ChoiceOf(stage.variant.id).batch_axes, in_flight, options);
   }
 
   Status SolveGroup(Group* group) {

@@ -222,32 +222,19 @@ class Maker {
     options.solve.time_limit = Seconds(kSolveSeconds);
     if (how == 0) options.inputs = RandomInputs(program, mesh);
     // What was asked for at random may have no solution: then without it.
-    Result<intra::PlannedStep> planned = Solve(program, model, axes, options);
+    Result<intra::PlannedStep> planned = PlanStage(program, model, axes, 1, options);
     if (!planned.ok()) {
       options.inputs.clear();
-      ALPA_TRY(planned, Solve(program, model, 0, options));
+      ALPA_TRY(planned, PlanStage(program, model, 0, 1, options));
     }
     if (how == 1) {
       options.memory = Bytes(planned->plan.prediction->memory.value * static_cast<int64_t>(3 + dice_.Below(7)) / 10);
-      auto tight = Solve(program, model, axes, options);
+      auto tight = PlanStage(program, model, axes, 1, options);
       if (tight.ok()) planned = std::move(tight);
     }
     stage->layout = std::move(planned->plan);
     if (how == 2) MixStrategies(program, mesh, &stage->layout);
     return Ok();
-  }
-
-  static Result<intra::PlannedStep> Solve(const StageProgram& program, const cost::Model& model, cost::AxisMask axes,
-                                          const intra::PlanStepOptions& options) {
-    const intra::StageToPlan borders{program.program, axes, 1};
-    const intra::StepToPlan step{program.sized,
-                                 program.segment.signature,
-                                 program.program.work,
-                                 ir::Fingerprint(program.segment.module),
-                                 program.program.batch_dims,
-                                 program.update_ops,
-                                 &borders};
-    return intra::PlanStep(step, model, options);
   }
 
   // Mesh axes whose product divides the batch of all values on the borders.

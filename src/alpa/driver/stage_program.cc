@@ -86,4 +86,17 @@ Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small
   return Ok();
 }
 
+Result<intra::PlannedStep> PlanStage(const StageProgram& program, const cost::Model& model, cost::AxisMask batch_axes,
+                                     int64_t in_flight, const intra::PlanStepOptions& options) {
+  const intra::StageToPlan borders{program.program, batch_axes, in_flight};
+  const intra::StepToPlan step{program.sized,
+                               program.segment.signature,
+                               program.program.work,
+                               ir::Fingerprint(program.segment.module),
+                               program.program.batch_dims,
+                               program.update_ops,
+                               &borders};
+  return intra::PlanStep(step, model, options);
+}
+
 }  // namespace alpa::driver

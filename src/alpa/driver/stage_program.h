@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "alpa/base/result.h"
+#include "alpa/cost/model.h"
 #include "alpa/driver/load_step.h"
 #include "alpa/frontend/segment.h"
+#include "alpa/intra/plan_step.h"
 #include "alpa/intra/price_program.h"
 
 namespace alpa::driver {
@@ -31,5 +33,10 @@ std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microb
 // Prepares `out`, whose segment is set, for microbatches of batch / microbatches examples, and of batch /
 // small_microbatches for the small version; both must be legal. Costs are weighed for `microbatches` of them.
 Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out);
+
+// The best layout of `program`, which was sized, on the mesh of `model`, with values on its borders that carry the
+// batch split over `batch_axes` and so many microbatches in flight. Errors as of intra::PlanStep.
+Result<intra::PlannedStep> PlanStage(const StageProgram& program, const cost::Model& model, cost::AxisMask batch_axes,
+                                     int64_t in_flight, const intra::PlanStepOptions& options);
 
 }  // namespace alpa::driver

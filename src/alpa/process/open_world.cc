@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "alpa/base/library.h"
 #include "alpa/process/transport.h"
 
 namespace alpa::process {
@@ -20,18 +21,6 @@ int64_t Number(const char* name) {
   return value == nullptr ? 0 : std::strtoll(value, nullptr, 10);
 }
 
-// Beside the program, or in the places of an installed tree.
-std::filesystem::path FindLibrary() {
-  if (const char* given = std::getenv("ALPA_MPI_LIBRARY"); given != nullptr && *given != '\0') return given;
-  std::error_code ec;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ec);
-  for (const char* relative : {".", "..", "../lib", "../lib/alpa"}) {
-    const auto candidate = program.parent_path() / relative / kLibrary;
-    if (std::filesystem::exists(candidate, ec)) return candidate;
-  }
-  return program.parent_path() / kLibrary;
-}
-
 }  // namespace
 
 bool StartedAsGroup() {
@@ -44,7 +33,7 @@ bool StartedAsGroup() {
 
 Result<std::unique_ptr<Group>> OpenWorld() {
   if (!StartedAsGroup()) return std::unique_ptr<Group>();
-  const std::filesystem::path library = FindLibrary();
+  const std::filesystem::path library = FindLibrary(kLibrary, "ALPA_MPI_LIBRARY");
   std::error_code ec;
   if (!std::filesystem::exists(library, ec)) {
     return Error{

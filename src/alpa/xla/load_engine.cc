@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "alpa/base/library.h"
 #include "alpa/xla/engine.h"
 
 namespace alpa::xla {
@@ -11,18 +12,6 @@ namespace {
 
 constexpr const char* kLibrary = "libalpa_xla.so";
 constexpr const char* kFactory = "alpa_xla_engine";  // extern "C" Engine* alpa_xla_engine()
-
-// Beside the program, or in the places of an installed tree; ALPA_XLA_LIBRARY overrides.
-std::filesystem::path FindLibrary() {
-  if (const char* given = std::getenv("ALPA_XLA_LIBRARY"); given != nullptr && *given != '\0') return given;
-  std::error_code ec;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ec);
-  for (const char* relative : {".", "..", "../lib", "../lib/alpa"}) {
-    const auto candidate = program.parent_path() / relative / kLibrary;
-    if (std::filesystem::exists(candidate, ec)) return candidate;
-  }
-  return program.parent_path() / kLibrary;
-}
 
 // Settings that XLA reads when it loads; what the user has set stays.
 void SetEnvironment() {
@@ -32,7 +21,7 @@ void SetEnvironment() {
 }
 
 Result<Engine*> Open() {
-  const std::filesystem::path library = FindLibrary();
+  const std::filesystem::path library = FindLibrary(kLibrary, "ALPA_XLA_LIBRARY");
   std::error_code ec;
   if (!std::filesystem::exists(library, ec)) {
     return Error{Code::kEnvironment, fmt::format("the XLA engine {} is missing", library.string()),
