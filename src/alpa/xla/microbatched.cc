@@ -15,11 +15,11 @@ namespace alpa::xla {
 namespace {
 
 using Buffer = std::unique_ptr<::xla::PjRtBuffer>;
-using Kind = TimeInput::Kind;
+using Kind = StageValue::Kind;
 
 struct Loaded {
   std::unique_ptr<::xla::PjRtLoadedExecutable> executable;
-  std::vector<TimeInput> inputs;
+  std::vector<StageValue> inputs;
 };
 
 struct LoadedRound {
@@ -80,11 +80,11 @@ class MicrobatchedExecutable : public Executable {
  private:
   Result<std::vector<Buffer>> Execute(const Loaded& program, ::xla::PjRtBuffer* number) const {
     std::vector<std::vector<::xla::PjRtBuffer*>> inputs(1);
-    for (const TimeInput& input : program.inputs) {
+    for (const StageValue& input : program.inputs) {
       const auto index = static_cast<size_t>(input.index);
-      inputs[0].push_back(input.kind == Kind::kArgument     ? arguments_[index]
-                          : input.kind == Kind::kMicrobatch ? number
-                                                            : accumulators_[index].get());
+      inputs[0].push_back(input.kind == Kind::kInput    ? arguments_[index]
+                          : input.kind == Kind::kNumber ? number
+                                                        : accumulators_[index].get());
     }
     const ::xla::ExecuteOptions options;
     auto results = program.executable->Execute(absl::MakeSpan(inputs), options);
@@ -136,7 +136,7 @@ std::vector<ir::Alias> DonationsOfUpdate(const TimeSplit& split, const std::vect
   const auto& inputs = split.update.inputs;
   for (const ir::Alias& alias : donate) {
     const TimeOutput& output = split.outputs[static_cast<size_t>(alias.output)];
-    const auto input = std::find(inputs.begin(), inputs.end(), TimeInput{Kind::kArgument, alias.input});
+    const auto input = std::find(inputs.begin(), inputs.end(), StageValue{Kind::kInput, alias.input});
     if (!output.updated || input == inputs.end()) continue;
     out.push_back({output.index, static_cast<int32_t>(input - inputs.begin())});
   }

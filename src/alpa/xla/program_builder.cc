@@ -10,6 +10,12 @@ namespace alpa::xla {
 using ::xla::HloInstruction;
 using ::xla::HloOpcode;
 
+::xla::Shape Wide(::xla::Shape shape) {
+  const auto type = shape.element_type();
+  if (type == ::xla::BF16 || type == ::xla::F16) shape.set_element_type(::xla::F32);
+  return shape;
+}
+
 ProgramBuilder::ProgramBuilder(const std::string& name, Special special, NameOf name_of)
     : special_(std::move(special)), name_of_(std::move(name_of)), builder_(name) {
   program_.module = std::make_unique<::xla::HloModule>(name, ::xla::HloModuleConfig());
@@ -50,7 +56,7 @@ HloInstruction* ProgramBuilder::Copy(const HloInstruction* root) {
 
 HloInstruction* ProgramBuilder::CopyWith(const HloInstruction* i, const std::vector<HloInstruction*>& operands) {
   HloInstruction* copy = Add(i->CloneWithNewOperands(i->shape(), operands, context_.get()));
-  if (const std::string name = name_of_(i); !name.empty()) copy->SetAndSanitizeName(name);
+  if (const std::string name = name_of_ ? name_of_(i) : ""; !name.empty()) copy->SetAndSanitizeName(name);
   return copy;
 }
 
@@ -65,6 +71,20 @@ HloInstruction* ProgramBuilder::Input(const StageValue& input, const ::xla::Shap
 HloInstruction* ProgramBuilder::Zeros(const ::xla::Shape& shape) {
   HloInstruction* zero = Add(HloInstruction::CreateConstant(::xla::LiteralUtil::Zero(shape.element_type())));
   return shape.dimensions().empty() ? zero : Add(HloInstruction::CreateBroadcast(shape, zero, {}));
+}
+
+HloInstruction* ProgramBuilder::Number() {
+  return Input({StageValue::Kind::kNumber, 0}, ::xla::ShapeUtil::MakeShape(::xla::U32, {}));
+}
+
+std::vector<HloInstruction*> ProgramBuilder::Offsets(HloInstruction* number, int dim, int64_t extent, size_t rank) {
+  HloInstruction* zero = Add(HloInstruction::CreateConstant(::xla::LiteralUtil::CreateR0<uint32_t>(0)));
+  HloInstruction* length =
+      Add(HloInstruction::CreateConstant(::xla::LiteralUtil::CreateR0<uint32_t>(static_cast<uint32_t>(extent))));
+  std::vector<HloInstruction*> out(rank, zero);
+  out[static_cast<size_t>(dim)] =
+      Add(HloInstruction::CreateBinary(zero->shape(), HloOpcode::kMultiply, number, length));
+  return out;
 }
 
 HloInstruction* ProgramBuilder::Convert(HloInstruction* value, const ::xla::Shape& shape) {

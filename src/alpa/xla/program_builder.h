@@ -12,6 +12,9 @@
 
 namespace alpa::xla {
 
+// The shape in which arrays of `shape` are summed up: 16-bit floats have 32 bits.
+::xla::Shape Wide(::xla::Shape shape);
+
 class ProgramBuilder {
  public:
   // Says what an instruction becomes in the program; null: a copy of it.
@@ -20,7 +23,7 @@ class ProgramBuilder {
   // The name of a copy; empty: any.
   using NameOf = std::function<std::string(const ::xla::HloInstruction*)>;
 
-  ProgramBuilder(const std::string& name, Special special, NameOf name_of);
+  ProgramBuilder(const std::string& name, Special special, NameOf name_of = {});
 
   // `i` in the program, with all that it needs.
   ::xla::HloInstruction* Copy(const ::xla::HloInstruction* i);
@@ -31,6 +34,10 @@ class ProgramBuilder {
   // The parameter that stands for `input`; always the same one.
   ::xla::HloInstruction* Input(const StageValue& input, const ::xla::Shape& shape);
   ::xla::HloInstruction* Zeros(const ::xla::Shape& shape);
+  // Offsets of block `number`, `extent` long, along dimension `dim` of `rank`.
+  std::vector<::xla::HloInstruction*> Offsets(::xla::HloInstruction* number, int dim, int64_t extent, size_t rank);
+  // The number of the microbatch.
+  ::xla::HloInstruction* Number();
   // `value` with the element type of `shape`; `factor` times `value`.
   ::xla::HloInstruction* Convert(::xla::HloInstruction* value, const ::xla::Shape& shape);
   ::xla::HloInstruction* Scale(::xla::HloInstruction* value, int64_t factor);

@@ -30,13 +30,6 @@ using List = std::vector<const HloInstruction*>;
 
 bool IsSum(const HloInstruction* i) { return i->opcode() == HloOpcode::kAllReduce; }
 
-// Sums of 16-bit floats have 32 bits.
-::xla::Shape Wide(::xla::Shape shape) {
-  const auto type = shape.element_type();
-  if (type == ::xla::BF16 || type == ::xla::F16) shape.set_element_type(::xla::F32);
-  return shape;
-}
-
 // What is known of an instruction of the microbatch's program.
 struct Fact {
   bool varies = false;   // differs from microbatch to microbatch
@@ -243,15 +236,14 @@ class Splitter {
   // All that a program reads instead of computing it.
   using Reader = std::function<std::optional<StageValue>(const HloInstruction*)>;
 
+  // A sum over all microbatches, which is there.
   std::optional<StageValue> ReadSum(const HloInstruction* i) const {
-    if (IsSum(i) && IsLocal(i)) return std::nullopt;
-    return ReadOnce(i);
+    if (!IsSum(i) || IsLocal(i)) return std::nullopt;
+    return ReadAccumulator(i);
   }
-  std::optional<StageValue> ReadOnce(const HloInstruction* i) const {
+  std::optional<StageValue> ReadAccumulator(const HloInstruction* i) const {
     const auto at = accumulator_of_.find(i);
     if (at == accumulator_of_.end()) return std::nullopt;
-    const bool there = IsSum(i);
-    if (!there) return std::nullopt;
     return StageValue{Kind::kAccumulator, at->second};
   }
 
@@ -336,7 +328,7 @@ class Splitter {
       return b.Add(HloInstruction::CreateReshape(i->shape(), b.Input(input, part)));
     }
     if (i->opcode() == HloOpcode::kPartitionId) {
-      return b.Input({Kind::kNumber, 0}, ::xla::ShapeUtil::MakeShape(::xla::U32, {}));
+      return b.Number();
     }
     if (const auto read = reader(i)) {
       const bool sum = read->kind == Kind::kAccumulator;
@@ -437,11 +429,7 @@ class Splitter {
   }
 
   Result<StageProgram> MakeOnce(int round) const {
-    const Reader reader = [this](const HloInstruction* i) -> std::optional<StageValue> {
-      const auto at = accumulator_of_.find(i);
-      if (at == accumulator_of_.end()) return std::nullopt;
-      return StageValue{Kind::kAccumulator, at->second};
-    };
+    const Reader reader = [this](const HloInstruction* i) { return ReadAccumulator(i); };
     ProgramBuilder b = Start(fmt::format("update.{}", round + 1), StagePass::kUpdate, reader);
     std::vector<StageValue> outputs;
     std::vector<HloInstruction*> values;

@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "alpa/xla/program_builder.h"
 #include "alpa/xla/time_axis.h"
 
 namespace alpa::xla {
@@ -15,16 +16,9 @@ namespace {
 using ::xla::HloComputation;
 using ::xla::HloInstruction;
 using ::xla::HloOpcode;
-using Kind = TimeInput::Kind;
+using Kind = StageValue::Kind;
 
 bool IsSum(const HloInstruction* i) { return i->opcode() == HloOpcode::kAllReduce; }
-
-// Sums of 16-bit floats have 32 bits.
-::xla::Shape Wide(::xla::Shape shape) {
-  const auto type = shape.element_type();
-  if (type == ::xla::BF16 || type == ::xla::F16) shape.set_element_type(::xla::F32);
-  return shape;
-}
 
 // What is known of an instruction of the partitioned step.
 struct Fact {
@@ -186,128 +180,40 @@ class Splitter {
 
   // ---- the programs
 
-  // Builds one program out of copies of instructions.
-  class Builder {
-   public:
-    Builder(const Splitter& splitter, const std::string& name, bool update)
-        : splitter_(splitter), update_(update), builder_(name) {
-      program_.module = std::make_unique<::xla::HloModule>(name, ::xla::HloModuleConfig());
-      context_ = std::make_unique<::xla::HloCloneContext>(program_.module.get());
+  // The builder of a program; `update`: of the one that reads complete sums always.
+  ProgramBuilder Start(const std::string& name, bool update) const {
+    return ProgramBuilder(name,
+                          [this, update](ProgramBuilder& b, const HloInstruction* i) { return Special(b, update, i); });
+  }
+
+  // What is not simply copied.
+  HloInstruction* Special(ProgramBuilder& b, bool update, const HloInstruction* i) const {
+    if (i->opcode() == HloOpcode::kParameter) return Argument(b, i);
+    if (i->opcode() == HloOpcode::kPartitionId) return b.Number();
+    if (!IsSum(i)) return nullptr;
+    if (update || !IsLocal(i, facts_.at(i))) {  // comes from an earlier round
+      return b.Convert(b.Input({Kind::kAccumulator, sums_.at(i)}, Wide(i->shape())), i->shape());
     }
+    return b.Scale(b.Copy(i->operand(0)), split_.count);  // the microbatch's part, for the whole batch
+  }
 
-    HloInstruction* Add(std::unique_ptr<HloInstruction> i) { return builder_.AddInstruction(std::move(i)); }
+  // The input, or the microbatch's block of it.
+  HloInstruction* Argument(ProgramBuilder& b, const HloInstruction* parameter) const {
+    const StageValue input{Kind::kInput, static_cast<int>(parameter->parameter_number())};
+    const int dim = DimOfInput(parameter);
+    ::xla::Shape shape = parameter->shape();
+    if (dim < 0) return b.Input(input, shape);
+    const int64_t extent = shape.dimensions(dim);
+    shape.set_dimensions(dim, extent * split_.count);
+    HloInstruction* whole = b.Input(input, shape);
+    const std::vector<HloInstruction*> start = b.Offsets(b.Number(), dim, extent, shape.dimensions().size());
+    return b.Add(HloInstruction::CreateDynamicSlice(parameter->shape(), whole, start, parameter->shape().dimensions()));
+  }
 
-    // The parameter that stands for `input`.
-    HloInstruction* Input(const TimeInput& input, const ::xla::Shape& shape) {
-      const auto number = static_cast<int64_t>(std::find(program_.inputs.begin(), program_.inputs.end(), input) -
-                                               program_.inputs.begin());
-      if (number < static_cast<int64_t>(parameters_.size())) return parameters_[static_cast<size_t>(number)];
-      program_.inputs.push_back(input);
-      parameters_.push_back(Add(HloInstruction::CreateParameter(number, shape, fmt::format("p{}", number))));
-      return parameters_.back();
-    }
-
-    HloInstruction* Microbatch() { return Input({Kind::kMicrobatch, 0}, ::xla::ShapeUtil::MakeShape(::xla::U32, {})); }
-
-    // `value` with the element type of `shape`.
-    HloInstruction* Convert(HloInstruction* value, const ::xla::Shape& shape) {
-      if (value->shape().element_type() == shape.element_type()) return value;
-      return Add(HloInstruction::CreateConvert(
-          ::xla::ShapeUtil::ChangeElementType(value->shape(), shape.element_type()), value));
-    }
-
-    HloInstruction* Zeros(const ::xla::Shape& shape) {
-      HloInstruction* zero = Add(HloInstruction::CreateConstant(::xla::LiteralUtil::Zero(shape.element_type())));
-      return shape.dimensions().empty() ? zero : Add(HloInstruction::CreateBroadcast(shape, zero, {}));
-    }
-
-    // Offsets of the microbatch's block, `extent` long, along dimension `dim` of `rank`.
-    std::vector<HloInstruction*> Offsets(int dim, int64_t extent, size_t rank) {
-      HloInstruction* zero = Add(HloInstruction::CreateConstant(::xla::LiteralUtil::CreateR0<uint32_t>(0)));
-      HloInstruction* length =
-          Add(HloInstruction::CreateConstant(::xla::LiteralUtil::CreateR0<uint32_t>(static_cast<uint32_t>(extent))));
-      std::vector<HloInstruction*> out(rank, zero);
-      out[static_cast<size_t>(dim)] =
-          Add(HloInstruction::CreateBinary(zero->shape(), HloOpcode::kMultiply, Microbatch(), length));
-      return out;
-    }
-
-    // Copies what `roots` need; value(root) is then known.
-    void Copy(const std::vector<const HloInstruction*>& roots) {
-      std::unordered_set<const HloInstruction*> need;
-      std::vector<const HloInstruction*> work = roots;
-      while (!work.empty()) {
-        const HloInstruction* i = work.back();
-        work.pop_back();
-        if (!need.insert(i).second || IsRead(i)) continue;
-        work.insert(work.end(), i->operands().begin(), i->operands().end());
-      }
-      for (const HloInstruction* i : splitter_.entry_->MakeInstructionPostOrder()) {
-        if (need.count(i) > 0) copies_[i] = CopyOf(i);
-      }
-    }
-    HloInstruction* value(const HloInstruction* i) const { return copies_.at(i); }
-
-    TimeProgram Finish(const std::vector<HloInstruction*>& results) && {
-      HloInstruction* root = Add(HloInstruction::CreateTuple(results));
-      program_.module->AddEntryComputationWithLayouts(builder_.Build(root));
-      for (HloComputation* computation : program_.module->computations()) {
-        for (HloInstruction* i : computation->instructions()) i->clear_sharding();
-      }
-      return std::move(program_);
-    }
-
-   private:
-    // Whether `i` is a sum that comes from an earlier round.
-    bool IsRead(const HloInstruction* i) const {
-      return IsSum(i) && (update_ || !splitter_.IsLocal(i, splitter_.facts_.at(i)));
-    }
-
-    HloInstruction* CopyOf(const HloInstruction* i) {
-      if (i->opcode() == HloOpcode::kParameter) return Argument(i);
-      if (i->opcode() == HloOpcode::kPartitionId) return Microbatch();
-      if (IsRead(i)) {
-        return Convert(Input({Kind::kAccumulator, splitter_.sums_.at(i)}, Wide(i->shape())), i->shape());
-      }
-      if (IsSum(i)) return LocalSum(i);
-      std::vector<HloInstruction*> operands;
-      for (const HloInstruction* o : i->operands()) operands.push_back(copies_.at(o));
-      return Add(i->CloneWithNewOperands(i->shape(), operands, context_.get()));
-    }
-
-    // The input, or the microbatch's block of it.
-    HloInstruction* Argument(const HloInstruction* parameter) {
-      const TimeInput input{Kind::kArgument, static_cast<int>(parameter->parameter_number())};
-      const int dim = splitter_.DimOfInput(parameter);
-      ::xla::Shape shape = parameter->shape();
-      if (dim < 0) return Input(input, shape);
-      const int64_t extent = shape.dimensions(dim);
-      shape.set_dimensions(dim, extent * splitter_.split_.count);
-      HloInstruction* whole = Input(input, shape);
-      const std::vector<HloInstruction*> start = Offsets(dim, extent, shape.dimensions().size());
-      return Add(HloInstruction::CreateDynamicSlice(parameter->shape(), whole, start, parameter->shape().dimensions()));
-    }
-
-    // The microbatch's part of a sum, scaled to the whole batch.
-    HloInstruction* LocalSum(const HloInstruction* sum) {
-      auto count = ::xla::LiteralUtil::CreateR0<float>(static_cast<float>(splitter_.split_.count))
-                       .Convert(sum->shape().element_type());
-      ALPA_CHECK(count.ok(), std::string(count.status().message()));
-      HloInstruction* factor = Add(HloInstruction::CreateConstant(std::move(*count)));
-      if (!sum->shape().dimensions().empty()) {
-        factor = Add(HloInstruction::CreateBroadcast(sum->shape(), factor, {}));
-      }
-      return Add(HloInstruction::CreateBinary(sum->shape(), HloOpcode::kMultiply, copies_.at(sum->operand(0)), factor));
-    }
-
-    const Splitter& splitter_;
-    const bool update_;
-    TimeProgram program_;
-    std::unique_ptr<::xla::HloCloneContext> context_;
-    HloComputation::Builder builder_;
-    std::vector<HloInstruction*> parameters_;
-    std::unordered_map<const HloInstruction*, HloInstruction*> copies_;
-  };
+  static TimeProgram Finish(ProgramBuilder builder, const std::vector<HloInstruction*>& results) {
+    ProgramBuilder::Program program = std::move(builder).Finish(results);
+    return {std::move(program.module), std::move(program.inputs)};
+  }
 
   Round MakeRound(int round) const {
     Round out;
@@ -317,37 +223,36 @@ class Splitter {
       out.accumulators.push_back(static_cast<int>(a));
       values.push_back(accumulators_[a].value());
     }
-    Builder begin(*this, fmt::format("begin_{}", round), false);
-    Builder microbatch(*this, fmt::format("microbatch_{}", round), false);
+    ProgramBuilder begin = Start(fmt::format("begin_{}", round), false);
+    ProgramBuilder microbatch = Start(fmt::format("microbatch_{}", round), false);
     std::vector<HloInstruction*> zeros, before, after;
     for (const int a : out.accumulators) {
       const ::xla::Shape shape = ShapeOf(accumulators_[static_cast<size_t>(a)]);
       zeros.push_back(begin.Zeros(shape));
       before.push_back(microbatch.Input({Kind::kAccumulator, a}, shape));
     }
-    microbatch.Copy(values);
     for (size_t k = 0; k < before.size(); ++k) {
       const Accumulator& a = accumulators_[static_cast<size_t>(out.accumulators[k])];
       const ::xla::Shape& shape = before[k]->shape();
-      HloInstruction* now = microbatch.Convert(microbatch.value(values[k]), shape);
+      HloInstruction* now = microbatch.Convert(microbatch.Copy(values[k]), shape);
       if (a.sum != nullptr) {
         after.push_back(microbatch.Add(HloInstruction::CreateBinary(shape, HloOpcode::kAdd, before[k], now)));
       } else {
-        const auto start = microbatch.Offsets(a.dim, now->shape().dimensions(a.dim), shape.dimensions().size());
+        const auto start =
+            microbatch.Offsets(microbatch.Number(), a.dim, now->shape().dimensions(a.dim), shape.dimensions().size());
         after.push_back(microbatch.Add(HloInstruction::CreateDynamicUpdateSlice(shape, before[k], now, start)));
       }
     }
-    out.begin = std::move(begin).Finish(zeros);
-    out.microbatch = std::move(microbatch).Finish(after);
+    out.begin = Finish(std::move(begin), zeros);
+    out.microbatch = Finish(std::move(microbatch), after);
     return out;
   }
 
   TimeProgram MakeUpdate() const {
-    Builder update(*this, "update", true);
-    update.Copy(update_results_);
+    ProgramBuilder update = Start("update", true);
     std::vector<HloInstruction*> results;
-    for (const HloInstruction* i : update_results_) results.push_back(update.value(i));
-    return std::move(update).Finish(results);
+    for (const HloInstruction* i : update_results_) results.push_back(update.Copy(i));
+    return Finish(std::move(update), results);
   }
 
   const ir::Module& module_;

@@ -11,21 +11,9 @@
 
 namespace alpa::xla {
 
-// What a program reads.
-struct TimeInput {
-  enum class Kind : uint8_t {
-    kArgument,     // input `index` of the step, whole
-    kMicrobatch,   // the number of the microbatch, u32
-    kAccumulator,  // accumulator `index` of the step
-  };
-  Kind kind = Kind::kArgument;
-  int index = 0;
-  bool operator==(const TimeInput&) const = default;
-};
-
 struct TimeProgram {
   std::unique_ptr<::xla::HloModule> module;  // its result is a flat tuple
-  std::vector<TimeInput> inputs;             // one for each parameter
+  std::vector<StageValue> inputs;            // by parameter: arguments of the step (whole), the number, accumulators
 };
 
 // One pass over all microbatches.
