@@ -36,8 +36,8 @@ class Pipeline : public testing::TestWithParam<Case> {};
 TEST_P(Pipeline, LayoutsOfStagesFitTheProgramsOfTheirLayers) {
   const Case& c = GetParam();
   const driver::LoadedStep read = Load(c.model);
-  const std::optional<driver::LoadedStep> apart = driver::TakeApart(read).value();
-  const driver::LoadedStep& loaded = apart ? *apart : read;
+  const std::optional<driver::TakenApart> apart = driver::TakeApart(read).value();
+  const driver::LoadedStep& loaded = apart ? apart->loaded : read;
   EXPECT_EQ(apart.has_value(), c.model.find("scan") != std::string::npos);
   const cluster::Cluster cluster = cluster::LoadCluster(c.cluster).value();
   driver::FindPipelineOptions options;

@@ -30,11 +30,7 @@ std::vector<std::vector<HostTensor>> RunAll(const std::string& text, const std::
   auto& engine = xla::TheEngine();
   static auto* client = Get(engine.CreateCpuClient(1)).release();
   const auto step = Get(engine.Import(text, {.source = "ops.hlo"}));
-  plan::Plan plan;
-  plan.model_fingerprint = Fingerprint(step.module);
-  plan.mesh = MakeMesh({1});
-  plan.inputs.resize(step.module.inputs.size());
-  plan.outputs.resize(step.module.outputs.size());
+  const plan::Plan plan = plan::Replicated(step.module, MakeMesh({1}));
   const auto executable = Get(client->Compile(step, plan, {}));
   std::vector<std::vector<HostTensor>> out;
   for (const auto& arguments : runs) {

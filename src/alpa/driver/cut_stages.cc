@@ -293,32 +293,11 @@ class Cutter {
     runtime::StageOutput output;
     if (d.plain.output_kinds[o] != BorderKind::kOwn) return output;
     const ir::ValueId v = d.plain.module.outputs[o];
-    output.step_output = StepOutputOf(d, o);
+    output.step_output = d.plain.step_outputs[o];
     const frontend::BatchInfo& info = BatchOf(d.plain.value_origin[static_cast<size_t>(v)]);
     if (info.kind == frontend::BatchKind::kBatched) output.examples_dim = info.dim;
     output.updates = d.plain.signature.outputs[o].updates;
     return output;
-  }
-
-  // Own outputs of a segment are those of the step, in order, that its layers give.
-  int StepOutputOf(const Draft& d, size_t o) const {
-    const ir::ValueId origin = d.plain.value_origin[static_cast<size_t>(d.plain.module.outputs[o])];
-    const ir::StepOutput& role = d.plain.signature.outputs[o];
-    for (size_t k = 0; k < loaded_.step.module.outputs.size(); ++k) {
-      if (loaded_.step.module.outputs[k] != origin) continue;
-      const ir::StepOutput& whole = loaded_.analysis.signature.outputs[k];
-      if (whole.role != role.role) continue;
-      if (role.updates >= 0) {
-        const auto input = d.plain.module.inputs[static_cast<size_t>(role.updates)];
-        if (StepInputOf(d.plain.value_origin[static_cast<size_t>(input)]) != whole.updates) continue;
-      } else if (taken_.count(static_cast<int>(k)) > 0) {
-        continue;
-      }
-      taken_.insert(static_cast<int>(k));
-      return static_cast<int>(k);
-    }
-    ALPA_CHECK(false, "an own output of a stage is one of the step");
-    return -1;
   }
 
   // ---- what passes between stages
@@ -426,7 +405,6 @@ class Cutter {
   std::vector<Draft> drafts_;
   std::map<ir::ValueId, int> arrives_;  // sums of other stages, by value of the step: the first round that may read it
   int update_rounds_ = 1;
-  mutable std::set<int> taken_;  // outputs of the step that were found
   runtime::PipelineSetup setup_;
 };
 

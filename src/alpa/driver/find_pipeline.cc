@@ -314,9 +314,9 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
 
 }  // namespace
 
-Result<std::optional<LoadedStep>> TakeApart(const LoadedStep& loaded) {
+Result<std::optional<TakenApart>> TakeApart(const LoadedStep& loaded) {
   ALPA_TRY(frontend::Unstacked unstacked, frontend::UnstackParameters(loaded.step.module, loaded.analysis.signature));
-  if (unstacked.stacks == 0) return std::optional<LoadedStep>();
+  if (unstacked.stacks == 0) return std::optional<TakenApart>();
   LoadedStep apart;
   apart.sidecar = loaded.sidecar;
   apart.step.module = std::move(unstacked.module);
@@ -330,19 +330,19 @@ Result<std::optional<LoadedStep>> TakeApart(const LoadedStep& loaded) {
   // Taken apart or not, it is the same step; what the analysis cannot follow there is left as it was.
   if (apart.analysis.microbatching.max_microbatches != loaded.analysis.microbatching.max_microbatches ||
       apart.analysis.batch.batch_size != loaded.analysis.batch.batch_size)
-    return std::optional<LoadedStep>();
-  return std::optional<LoadedStep>(std::move(apart));
+    return std::optional<TakenApart>();
+  return std::optional<TakenApart>({std::move(apart), std::move(unstacked.inputs), std::move(unstacked.outputs)});
 }
 
 Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                    const FindPipelineOptions& options) {
   ALPA_RETURN_IF_ERROR(CheckAllMicrobatches(loaded, options));
   if (options.unstack) {
-    ALPA_TRY(const std::optional<LoadedStep> apart, TakeApart(loaded));
+    ALPA_TRY(const std::optional<TakenApart> apart, TakeApart(loaded));
     FindPipelineOptions rest = options;
     rest.unstack = false;
     if (apart) {
-      ALPA_TRY(FoundPipeline found, FindPipeline(*apart, cluster, rest));
+      ALPA_TRY(FoundPipeline found, FindPipeline(apart->loaded, cluster, rest));
       found.plan.model_fingerprint = ir::Fingerprint(loaded.step.module);
       found.plan.unstacked = true;
       return found;

@@ -16,6 +16,7 @@
 #include "alpa/driver/simulate_plan.h"
 #include "alpa/driver/stage_costs.h"
 #include "alpa/frontend/layers.h"
+#include "alpa/frontend/unstack.h"
 #include "alpa/inter/search.h"
 #include "alpa/intra/plan_step.h"
 #include "alpa/plan/pipeline_plan.h"
@@ -66,9 +67,14 @@ struct FoundPipeline {
   PhaseTimes times;
 };
 
-// The step with the stacked parameters of scans over layers taken apart (frontend::UnstackParameters), analysed anew;
-// nothing when it has none.
-Result<std::optional<LoadedStep>> TakeApart(const LoadedStep& loaded);
+// The step with the stacked parameters of scans over layers taken apart (frontend::UnstackParameters), analysed anew,
+// and where its inputs and outputs come from.
+struct TakenApart {
+  LoadedStep loaded;
+  std::vector<frontend::StackPart> inputs, outputs;
+};
+// Nothing when the step has no such parameters.
+Result<std::optional<TakenApart>> TakeApart(const LoadedStep& loaded);
 
 // kInvalidArgument: microbatches that the step cannot be cut into; nothing fits (says what is missing where, and what
 // would fit).

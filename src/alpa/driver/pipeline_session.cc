@@ -7,7 +7,6 @@
 
 #include "alpa/driver/cut_stages.h"
 #include "alpa/driver/find_pipeline.h"
-#include "alpa/frontend/unstack.h"
 
 namespace alpa::driver {
 namespace {
@@ -57,15 +56,13 @@ Result<std::unique_ptr<runtime::PipelineClient>> MakePipelineClient(xla::Engine&
   runtime::PartsOfStep parts;
   runtime::PipelineSetup setup;
   if (plan.unstacked) {
-    ALPA_TRY(const std::optional<LoadedStep> apart, TakeApart(loaded));
+    ALPA_TRY(const std::optional<TakenApart> apart, TakeApart(loaded));
     if (!apart) {
       return Error{Code::kMismatch, "the plan is for stacked parameters taken apart, the model has none",
                    "make the plan anew with this version of alpa"};
     }
-    ALPA_TRY(const frontend::Unstacked unstacked,
-             frontend::UnstackParameters(loaded.step.module, loaded.analysis.signature));
-    parts = {PartsOf(unstacked.inputs), PartsOf(unstacked.outputs)};
-    ALPA_TRY(setup, CutStages(engine, *apart, loaded.step.hlo, plan));
+    parts = {PartsOf(apart->inputs), PartsOf(apart->outputs)};
+    ALPA_TRY(setup, CutStages(engine, apart->loaded, loaded.step.hlo, plan));
   } else {
     ALPA_TRY(setup, CutStages(engine, loaded, loaded.step.hlo, plan));
   }

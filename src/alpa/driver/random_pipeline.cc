@@ -339,9 +339,9 @@ class Maker {
 
 Result<plan::PipelinePlan> RandomPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                           const RandomPipelineOptions& options) {
-  ALPA_TRY(const std::optional<LoadedStep> apart, TakeApart(loaded));
+  ALPA_TRY(const std::optional<TakenApart> apart, TakeApart(loaded));
   const bool unstacked = apart.has_value() && !Dice(options.seed).OneIn(3);
-  ALPA_TRY(plan::PipelinePlan plan, Maker(unstacked ? *apart : loaded, cluster, options).Make());
+  ALPA_TRY(plan::PipelinePlan plan, Maker(unstacked ? apart->loaded : loaded, cluster, options).Make());
   plan.model_fingerprint = ir::Fingerprint(loaded.step.module);
   plan.unstacked = unstacked;
   return plan;

@@ -49,12 +49,7 @@ Result<std::unique_ptr<TextSampler>> TextSampler::Create(xla::Engine& engine, co
   sampler->mesh_ = cluster::MakeMesh({1});
   sampler->seq_ = step.module.shape(step.module.inputs.back()).dims[1];
   ALPA_TRY(sampler->client_, engine.CreateCpuClient(1));
-  plan::Plan plan;
-  plan.model_fingerprint = ir::Fingerprint(step.module);
-  plan.mesh = sampler->mesh_;
-  plan.inputs.resize(step.module.inputs.size());
-  plan.outputs.resize(1);
-  ALPA_TRY(sampler->executable_, sampler->client_->Compile(step, plan, {}));
+  ALPA_TRY(sampler->executable_, sampler->client_->Compile(step, plan::Replicated(step.module, sampler->mesh_), {}));
   for (const ir::HostTensor& parameter : parameters) {
     ALPA_TRY(auto array, sampler->client_->Put(parameter, {}, sampler->mesh_));
     sampler->parameters_.push_back(std::move(array));

@@ -66,13 +66,8 @@ Result<plan::PipelinePlan> ReadPipeline(const std::string& text, const LoadedSte
 
 // What the trainer sees of a pipeline: arrays that it does not lay out.
 plan::Plan WholeOnHost(const ir::Module& module) {
-  plan::Plan plan;
+  plan::Plan plan = plan::Replicated(module, cluster::MakeMesh({1}));
   plan.method = "pipeline";
-  plan.model = module.name;
-  plan.model_fingerprint = ir::Fingerprint(module);
-  plan.mesh = cluster::MakeMesh({1});
-  plan.inputs.resize(module.inputs.size());
-  plan.outputs.resize(module.outputs.size());
   return plan;
 }
 

@@ -190,16 +190,17 @@ class Writer {
         mine.updates = input_here_[static_cast<size_t>(role.updates)];
         out_.signature.inputs[static_cast<size_t>(mine.updates)].updated_by = output_here[o];
       }
-      AddOutput(Find(step_.outputs[o], OpPhase::kUpdate), mine, BorderKind::kOwn);
+      AddOutput(Find(step_.outputs[o], OpPhase::kUpdate), mine, BorderKind::kOwn, static_cast<int>(o));
     }
     AddAliases(output_here);
     for (const Border& border : parts_.border_outputs)
-      AddOutput(here_[static_cast<size_t>(border.value)], {}, border.kind);
+      AddOutput(here_[static_cast<size_t>(border.value)], {}, border.kind, -1);
   }
-  void AddOutput(ValueId v, ir::StepOutput role, BorderKind kind) {
+  void AddOutput(ValueId v, ir::StepOutput role, BorderKind kind, int step_output) {
     out_.module.outputs.push_back(v);
     out_.signature.outputs.push_back(role);
     out_.output_kinds.push_back(kind);
+    out_.step_outputs.push_back(step_output);
   }
 
   void AddAliases(const std::map<size_t, int32_t>& output_here) {

@@ -37,6 +37,7 @@ struct Segment {
   std::vector<BorderKind> input_kinds;    // by input of `module`
   std::vector<BorderKind> output_kinds;   // by output of `module`
   std::vector<int> input_layers;          // by input: the layer it comes from, -1: an input of the step
+  std::vector<int> step_outputs;          // by output: the output of the step that it is, -1: goes to other layers
 };
 
 // The ops of layers `first` .. `last`, and the free ops they read. Inputs: those of the step that the layers own or

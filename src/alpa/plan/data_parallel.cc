@@ -32,13 +32,8 @@ Result<Plan> MakeDataParallel(const ir::Module& module, const ir::StepSignature&
     return Error{Code::kInvalidArgument,
                  fmt::format("{} devices: the number must be 1 to {}", devices, cluster::kMaxDevices), ""};
   }
-  Plan plan;
+  Plan plan = Replicated(module, cluster::MakeMesh({devices}));
   plan.method = "data-parallel";
-  plan.model = module.name;
-  plan.model_fingerprint = ir::Fingerprint(module);
-  plan.mesh = cluster::MakeMesh({devices});
-  plan.outputs.resize(module.outputs.size());
-  plan.inputs.resize(module.inputs.size());
   for (size_t i = 0; i < module.inputs.size(); ++i) {
     if (signature.inputs[i].role != ir::InputRole::kBatch || batch_dims[i] < 0) continue;
     const ir::Shape& shape = module.shape(module.inputs[i]);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <string_view>
+#include <utility>
 
 namespace alpa::plan {
 namespace {
@@ -75,6 +76,16 @@ Status VerifyPrediction(const Plan& plan) {
 
 std::string ResultName(const ir::Op& op, size_t index) {
   return op.results.size() == 1 ? op.name : fmt::format("{}#{}", op.name, index);
+}
+
+Plan Replicated(const ir::Module& module, cluster::Mesh mesh) {
+  Plan plan;
+  plan.model = module.name;
+  plan.model_fingerprint = ir::Fingerprint(module);
+  plan.mesh = std::move(mesh);
+  plan.inputs.resize(module.inputs.size());
+  plan.outputs.resize(module.outputs.size());
+  return plan;
 }
 
 Status Verify(const Plan& plan, const ir::Module& module) {

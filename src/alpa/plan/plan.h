@@ -63,6 +63,9 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
+// The plan that splits nothing: inputs and outputs whole on each device of `mesh`.
+Plan Replicated(const ir::Module& module, cluster::Mesh mesh);
+
 // JSON, and back (from older versions as a plan of this one). Parse errors name the key and what was expected.
 std::string ToJson(const Plan& plan);
 Result<Plan> FromJson(std::string_view text);

@@ -167,14 +167,7 @@ class PjrtClientAdapter : public Client {
                    "run it in one process, or without microbatches"};
     }
     const cluster::Mesh mesh = cluster::MakeMesh({1});
-    if (split.count == 1) {
-      plan::Plan plan;
-      plan.model_fingerprint = ir::Fingerprint(step.module);
-      plan.mesh = mesh;
-      plan.inputs.resize(step.module.inputs.size());
-      plan.outputs.resize(step.module.outputs.size());
-      return Compile(step, plan, options);
-    }
+    if (split.count == 1) return Compile(step, plan::Replicated(step.module, mesh), options);
     return MakeMicrobatched(client_, step, split, options,
                             [&](::xla::HloModule& module, const std::vector<ir::Alias>& donate) {
                               return CompileModule(module, step.module, mesh, donate);

@@ -25,12 +25,7 @@ std::vector<std::string> NamesOf(const ImportedStep& step, ir::OpKind kind) {
 }
 
 plan::Plan PlanFor(const ImportedStep& step, std::vector<int64_t> mesh) {
-  plan::Plan plan;
-  plan.model_fingerprint = ir::Fingerprint(step.module);
-  plan.mesh = cluster::MakeMesh(std::move(mesh));
-  plan.inputs.resize(step.module.inputs.size());
-  plan.outputs.resize(step.module.outputs.size());
-  return plan;
+  return plan::Replicated(step.module, cluster::MakeMesh(std::move(mesh)));
 }
 
 // Small whole numbers: sums of them are exact in any order, also in 16 bits.
