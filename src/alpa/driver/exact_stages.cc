@@ -48,14 +48,16 @@ plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const 
   plan::Plan out = plan;
   out.ops.clear();
   out.operands.clear();
+  out.sums.clear();
   out.model = to.module.name;
   out.model_fingerprint = ir::Fingerprint(to.module);
   for (size_t i = 0; i < from.module.ops.size(); ++i) {
     const ir::Op& x = from.module.ops[i];
     const ir::Op& y = to.module.ops[i];
     for (size_t r = 0; r < x.results.size(); ++r) {
-      if (const auto it = plan.ops.find(plan::ResultName(x, r)); it != plan.ops.end())
-        out.ops[plan::ResultName(y, r)] = it->second;
+      const std::string name = plan::ResultName(x, r);
+      if (const auto it = plan.ops.find(name); it != plan.ops.end()) out.ops[plan::ResultName(y, r)] = it->second;
+      if (const auto it = plan.sums.find(name); it != plan.sums.end()) out.sums[plan::ResultName(y, r)] = it->second;
     }
     if (const auto it = plan.operands.find(x.name); it != plan.operands.end()) out.operands[y.name] = it->second;
   }

@@ -302,6 +302,16 @@ class Training {
             options_.checkpoint.empty() ? "give --checkpoint DIR to save what is done" : ""};
   }
 
+  // Per device of a mesh.
+  Bytes PlannedMemory(const runtime::PipelineClient& client, size_t mesh) const {
+    std::vector<plan::StagePrediction> stages;
+    for (size_t s = 0; s < session_.pipeline->stages.size(); ++s) {
+      const int on = client.setup().pipeline.stages[s].mesh;
+      if (on == static_cast<int>(mesh)) stages.push_back(session_.pipeline->stages[s].prediction);
+    }
+    return plan::PeakMemory(stages);
+  }
+
   // Where the time of the last step went, mesh by mesh.
   Status ReportPipeline() const {
     const auto* client = dynamic_cast<const runtime::PipelineClient*>(session_.client.get());
@@ -317,8 +327,11 @@ class Training {
     for (size_t m = 0; m < timeline.times.size() && timeline.wall > 0; ++m) {
       const runtime::MeshTimes& times = timeline.times[m];
       if (!times.here) continue;
-      fmt::print("mesh {} in the last step: {:.1f} % computing, {:.1f} % waiting for other meshes\n", m,
-                 100 * times.computing / timeline.wall, 100 * times.waiting / timeline.wall);
+      fmt::print(
+          "mesh {} in the last step: {:.1f} % computing, {:.1f} % waiting for other meshes; at most {} of memory per "
+          "device ({} planned)\n",
+          m, 100 * times.computing / timeline.wall, 100 * times.waiting / timeline.wall, ToString(times.memory),
+          ToString(PlannedMemory(*client, m)));
     }
     if (timeline.wall > 0) {
       fmt::print("bubble: {:.1f} % of the step; time outside of XLA's programs and of waiting: at most {:.1f} %\n",

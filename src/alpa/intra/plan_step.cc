@@ -109,6 +109,7 @@ class Decoder {
     for (size_t r = 0; r < op.results.size(); ++r) {
       if (strategy.results[r].partial.empty()) continue;
       const SpecSpace& space = table_.space(op.results[r]);
+      if (candidate.whole_runs < runs) plan->sums[plan::ResultName(op, r)] = strategy.results[r].spec;
       for (const auto& step :
            sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), space.shape(), model_.mesh)) {
         choice.collectives.insert(choice.collectives.end(), step.collectives.begin(), step.collectives.end());

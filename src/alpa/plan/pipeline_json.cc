@@ -270,6 +270,15 @@ bool IsPipeline(std::string_view text) {
   return text.substr(0, 200).find("\"alpa_pipeline\"") != std::string_view::npos;
 }
 
+Bytes PeakMemory(const std::vector<StagePrediction>& stages) {
+  Bytes kept, workspace;
+  for (const StagePrediction& stage : stages) {
+    kept += stage.state + Bytes(stage.activation.value * stage.in_flight);
+    workspace = std::max(workspace, stage.workspace);
+  }
+  return kept + workspace;
+}
+
 int64_t DeviceCount(const PipelinePlan& plan) {
   int64_t count = 0;
   for (size_t s = 0; s < plan.stages.size(); ++s) {

@@ -98,6 +98,9 @@ bool IsPipeline(std::string_view text);
 // Devices that the plan runs on; stages at the same place share theirs.
 int64_t DeviceCount(const PipelinePlan& plan);
 
+// What a device holds at most that has all of these stages, of which one runs at a time.
+Bytes PeakMemory(const std::vector<StagePrediction>& stages);
+
 // Numbers in range, edges between stages that exist and forth, layers covered: each layer is in exactly one stage.
 Status Verify(const PipelinePlan& plan);
 

@@ -75,6 +75,11 @@ TEST(PipelinePlan, DamageIsNamed) {
 TEST(PipelinePlan, CountsDevicesThatStagesShareOnce) {
   PipelinePlan plan = TwoStages();
   EXPECT_EQ(DeviceCount(plan), 8);  // 4 of host 0, 4 of host 1
+  StagePrediction a, b;
+  a.state = Bytes(100), a.activation = Bytes(10), a.in_flight = 3, a.workspace = Bytes(7);
+  b.state = Bytes(200), b.activation = Bytes(20), b.in_flight = 1, b.workspace = Bytes(5);
+  EXPECT_EQ(PeakMemory({a}), Bytes(137));
+  EXPECT_EQ(PeakMemory({a, b}), Bytes(100 + 30 + 200 + 20 + 7));
   plan.stages[1].placement = plan.stages[0].placement;
   EXPECT_EQ(DeviceCount(plan), 4);
 }

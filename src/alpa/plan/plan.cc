@@ -21,7 +21,7 @@ Status VerifySpec(const Plan& plan, const ir::Module& module, const std::string&
 
 // Layouts of results, and those in which ops need their operands.
 Status VerifyOps(const Plan& plan, const ir::Module& module) {
-  if (plan.ops.empty() && plan.operands.empty()) return Ok();
+  if (plan.ops.empty() && plan.sums.empty() && plan.operands.empty()) return Ok();
   std::map<std::string, ir::ValueId, std::less<>> results;
   std::map<std::string_view, const ir::Op*> ops;
   for (const ir::Op& op : module.ops) {
@@ -37,6 +37,11 @@ Status VerifyOps(const Plan& plan, const ir::Module& module) {
     if (op == ops.end() || op->second->results.size() == 1)
       return Bad(fmt::format("op '{}' is not in the model", name));
     return Bad(fmt::format("op '{}' has {} results, named '{}#0' and on", name, op->second->results.size(), name));
+  }
+  for (const auto& [name, spec] : plan.sums) {
+    const auto it = results.find(name);
+    if (it == results.end()) return Bad(fmt::format("op '{}', whose sums are given, is not in the model", name));
+    ALPA_RETURN_IF_ERROR(VerifySpec(plan, module, fmt::format("sums of op '{}'", name), spec, it->second));
   }
   for (const auto& [name, specs] : plan.operands) {
     const auto it = ops.find(name);

@@ -58,6 +58,9 @@ struct Plan {
   // By op name: the spec in which an op needs each operand (absent: whichever it comes in). Where the operand lies
   // otherwise it is brought there by the steps of sharding::Reshard.
   std::map<std::string, std::vector<std::optional<sharding::Spec>>> operands;
+  // By ResultName: sums over microbatches of which each device adds up its own part, lying as said here, to be summed
+  // up over the devices once per step and then to lie as `ops` says. Others are summed up with each microbatch.
+  std::map<std::string, sharding::Spec> sums;
   std::optional<Prediction> prediction;  // of plans that a cost model made
 
   bool operator==(const Plan&) const = default;

@@ -40,6 +40,18 @@ Result<std::vector<sharding::Spec>> Specs(const json& list, const char* key, con
   return out;
 }
 
+// The member `key` of `object`, which may be missing.
+Result<std::map<std::string, sharding::Spec>> SpecsByName(const json& object, const char* key,
+                                                          const cluster::Mesh& mesh) {
+  std::map<std::string, sharding::Spec> out;
+  if (!object.contains(key)) return out;
+  ALPA_TRY(const json specs, Member(object, key, &json::is_object, "an object"));
+  for (const auto& [name, value] : specs.items()) {
+    ALPA_TRY(out[name], SpecAt(value, fmt::format("{}.{}", key, name), mesh));
+  }
+  return out;
+}
+
 Result<std::vector<std::optional<sharding::Spec>>> OptionalSpecs(const json& list, const std::string& key,
                                                                  const cluster::Mesh& mesh) {
   if (!list.is_array()) return Bad(fmt::format("key '{}' should be a list, is {}", key, list.type_name()));
@@ -157,6 +169,7 @@ std::string ToJson(const Plan& plan) {
     }
     j["operands"][name] = std::move(list);
   }
+  for (const auto& [name, spec] : plan.sums) j["sums"][name] = sharding::ToString(spec, plan.mesh);
   if (plan.prediction.has_value()) j["prediction"] = PredictionJson(*plan.prediction, plan.mesh);
   // Names come from the model file and need not be UTF-8, which JSON is.
   return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
@@ -200,12 +213,8 @@ Result<Plan> FromJson(std::string_view text) {
   ALPA_RETURN_IF_ERROR(cluster::Verify(plan.mesh));
   ALPA_TRY(plan.inputs, Specs(inputs, "inputs", plan.mesh));
   ALPA_TRY(plan.outputs, Specs(outputs, "outputs", plan.mesh));
-  if (j.contains("ops")) {
-    ALPA_TRY(const json ops, Member(j, "ops", &json::is_object, "an object"));
-    for (const auto& [name, value] : ops.items()) {
-      ALPA_TRY(plan.ops[name], SpecAt(value, fmt::format("ops.{}", name), plan.mesh));
-    }
-  }
+  ALPA_TRY(plan.ops, SpecsByName(j, "ops", plan.mesh));
+  ALPA_TRY(plan.sums, SpecsByName(j, "sums", plan.mesh));
   if (j.contains("operands")) {
     ALPA_TRY(const json operands, Member(j, "operands", &json::is_object, "an object"));
     for (const auto& [name, list] : operands.items()) {

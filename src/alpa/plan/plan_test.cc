@@ -65,6 +65,7 @@ TEST(PlanJson, IsTextThatAReaderUnderstands) {
 Plan SolvedPlan() {
   Plan plan = SmallPlan();
   plan.operands["dot.2"] = {std::nullopt, sharding::Spec{{{}, {1}}}};
+  plan.sums["dot.2"] = {{{0}, {}}};
   Prediction& p = plan.prediction.emplace();
   p.cluster = "laptop";
   p.compute = Seconds(0.25);
@@ -277,6 +278,11 @@ TEST(Plan, VerifyNamesEachViolation) {
          p.ops["dot.2"] = {{{0}, {0}}};
        },
        "plan: op 'dot.2': sharding [x,x] of f32[4,2] on mesh 2x2: axis 'x' is used twice"},
+      {[](Plan& p) { p.sums["dot.9"] = {}; }, "plan: op 'dot.9', whose sums are given, is not in the model"},
+      {[](Plan& p) {
+         p.sums["dot.2"] = {{{0}, {0}}};
+       },
+       "plan: sums of op 'dot.2': sharding [x,x] of f32[4,2] on mesh 2x2: axis 'x' is used twice"},
       {[](Plan& p) { p.operands["dot.9"] = {}; }, "plan: op 'dot.9', whose operands are given, is not in the model"},
       {[](Plan& p) { p.operands["dot.2"].pop_back(); }, "plan: op 'dot.2' has 2 operands, the plan gives 1"},
       {[](Plan& p) {

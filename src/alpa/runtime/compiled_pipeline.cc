@@ -71,13 +71,19 @@ Status CompiledPipeline::CompileStage(size_t s) {
   const PipelineStage& setup = setup_.stages[s];
   CompiledStage& stage = stages_[s];
   const xla::StagePrograms& p = setup.programs;
-  ALPA_TRY(stage.begin, CompileProgram(s, p.begin));
-  ALPA_TRY(stage.prologue, CompileProgram(s, p.prologue));
-  ALPA_TRY(stage.forward, CompileProgram(s, p.forward));
-  ALPA_TRY(stage.backward, CompileProgram(s, p.backward));
-  ALPA_TRY(stage.weight, CompileProgram(s, p.weight));
+  ALPA_TRY(stage.begin, CompileProgram(s, p.begin, {}));
+  ALPA_TRY(stage.prologue, CompileProgram(s, p.prologue, {}));  // each microbatch reads what it sums up
+  PartsOfSums parts;
+  ALPA_TRY(stage.forward, CompileRun(s, p.forward, &parts));
+  ALPA_TRY(stage.backward, CompileRun(s, p.backward, &parts));
+  ALPA_TRY(stage.weight, CompileRun(s, p.weight, &parts));
   for (const xla::StageProgram& once : p.once) {
-    ALPA_TRY(CompiledProgram compiled, CompileProgram(s, once));
+    xla::CompileOptions options;
+    for (size_t k = 0; k < once.inputs.size(); ++k) {
+      const auto at = parts.find(once.inputs[k]);
+      if (at != parts.end()) options.parts.push_back({static_cast<int32_t>(k), at->second});
+    }
+    ALPA_TRY(CompiledProgram compiled, CompileProgram(s, once, std::move(options)));
     stage.once.push_back(std::move(compiled));
   }
   stage.read_in_backward.insert(p.backward.inputs.begin(), p.backward.inputs.end());
@@ -85,14 +91,39 @@ Status CompiledPipeline::CompileStage(size_t s) {
   return Ok();
 }
 
-Result<CompiledProgram> CompiledPipeline::CompileProgram(size_t s, const xla::StageProgram& program) {
+Result<CompiledProgram> CompiledPipeline::CompileRun(size_t s, const xla::StageProgram& program, PartsOfSums* parts) {
+  xla::CompileOptions options;
+  for (const ir::Alias& alias : DonationsOf(setup_.stages[s], program)) {
+    const bool sum = program.outputs[static_cast<size_t>(alias.output)].kind == Kind::kAccumulator;
+    if (sum) options.accumulate.push_back(alias);
+  }
+  const std::vector<ir::Alias> sums = options.accumulate;
+  ALPA_TRY(CompiledProgram out, CompileProgram(s, program, std::move(options)));
+  if (program.empty()) return out;
+  for (size_t k = 0; k < sums.size(); ++k) {
+    const std::vector<int>& axes = out.executable->stats().parts[k];
+    if (!axes.empty()) (*parts)[program.outputs[static_cast<size_t>(sums[k].output)]] = axes;
+  }
+  return out;
+}
+
+Result<CompiledProgram> CompiledPipeline::CompileProgram(size_t s, const xla::StageProgram& program,
+                                                         xla::CompileOptions options) {
   CompiledProgram out;
   if (program.empty()) return out;
-  xla::CompileOptions options;
   options.donate = DonationsOf(setup_.stages[s], program);
   out.program = &program;
-  ALPA_TRY(out.executable, ClientOf(s).Compile(program.step, PlanOf(setup_.stages[s], program), options));
+  out.donated = options.donate;
+  const plan::Plan plan = PlanOf(setup_.stages[s], program);
+  ALPA_TRY(out.executable, ClientOf(s).Compile(program.step, plan, options));
   const xla::ExecutableStats& stats = out.executable->stats();
+  out.beside = stats.temporary_bytes;
+  const ir::Module& module = program.step.module;
+  for (size_t o = 0; o < module.outputs.size(); ++o) {
+    out.outputs.push_back(sharding::ShardShape(plan.outputs[o], module.shape(module.outputs[o]), plan.mesh).bytes());
+    out.beside += out.outputs.back();
+  }
+  for (const ir::Alias& alias : out.donated) out.beside -= out.outputs[static_cast<size_t>(alias.output)];
   const std::lock_guard lock(stats_mutex_);
   stats_.temporary_bytes = std::max(stats_.temporary_bytes, stats.temporary_bytes);
   return out;

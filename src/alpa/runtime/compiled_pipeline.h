@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -21,6 +22,9 @@ namespace alpa::runtime {
 struct CompiledProgram {
   const xla::StageProgram* program = nullptr;  // null: nothing to do
   std::unique_ptr<xla::Executable> executable;
+  std::vector<ir::Alias> donated;  // outputs that take over an input's memory
+  std::vector<Bytes> outputs;      // of each output, per device
+  Bytes beside;                    // what it takes beside its inputs while it runs, per device
 };
 
 struct CompiledStage {
@@ -56,7 +60,11 @@ class CompiledPipeline {
 
  private:
   Status CompileStage(size_t s);
-  Result<CompiledProgram> CompileProgram(size_t s, const xla::StageProgram& program);
+  // Accumulators of which devices hold parts, with the axes over which these are to be summed up.
+  using PartsOfSums = std::map<xla::StageValue, std::vector<int>>;
+  // A program that runs with each microbatch: adds to `parts` which of its sums are left as parts.
+  Result<CompiledProgram> CompileRun(size_t s, const xla::StageProgram& program, PartsOfSums* parts);
+  Result<CompiledProgram> CompileProgram(size_t s, const xla::StageProgram& program, xla::CompileOptions options);
   ir::Shape ShapeOfInput(size_t s, int input) const;
   std::vector<Route> MakeRoutes(int from_stage, int to_stage, const std::vector<PassedValue>& values);
   void MakeAllRoutes();

@@ -118,7 +118,7 @@ void Exchange::PrepareMessages(Route* route) const {
   }
 }
 
-Result<std::shared_ptr<xla::Array>> Exchange::Copy(const Route& route, const xla::Array& value,
+Result<std::unique_ptr<xla::Array>> Exchange::Copy(const Route& route, const xla::Array& value,
                                                    xla::Client& target) const {
   ALPA_TRY(const std::vector<ir::HostTensor> from, value.ShardsToHost());
   std::vector<ir::HostTensor> to(static_cast<size_t>(route.part_count), ir::HostTensor(route.part));
@@ -128,8 +128,7 @@ Result<std::shared_ptr<xla::Array>> Exchange::Copy(const Route& route, const xla
   for (ir::HostTensor& part : to) targets.push_back(part.bytes().data());
   reshard::Run(route.prepared, sources, targets);
   const cluster::Mesh& mesh = setup_.stages[static_cast<size_t>(route.to_stage)].layout.mesh;
-  ALPA_TRY(std::unique_ptr<xla::Array> array, target.PutParts(std::move(to), route.shape, route.spec, mesh));
-  return std::shared_ptr<xla::Array>(std::move(array));
+  return target.PutParts(std::move(to), route.shape, route.spec, mesh);
 }
 
 void Exchange::Post(int rank, uint64_t channel, std::shared_ptr<Buffer> buffer) {
@@ -167,7 +166,7 @@ Status Exchange::Send(const Route& route, const xla::Array& value) {
   return Ok();
 }
 
-Result<std::shared_ptr<xla::Array>> Exchange::Collect(const Route& route, xla::Client& target,
+Result<std::unique_ptr<xla::Array>> Exchange::Collect(const Route& route, xla::Client& target,
                                                       const std::function<bool()>& stopped) {
   std::vector<ir::HostTensor> parts(static_cast<size_t>(route.part_count), ir::HostTensor(route.part));
   const auto bytes = [&](int device) { return parts[static_cast<size_t>(device)].bytes().data(); };
@@ -189,8 +188,7 @@ Result<std::shared_ptr<xla::Array>> Exchange::Collect(const Route& route, xla::C
     }
   }
   const cluster::Mesh& mesh = setup_.stages[static_cast<size_t>(route.to_stage)].layout.mesh;
-  ALPA_TRY(std::unique_ptr<xla::Array> array, target.PutParts(std::move(parts), route.shape, route.spec, mesh));
-  return std::shared_ptr<xla::Array>(std::move(array));
+  return target.PutParts(std::move(parts), route.shape, route.spec, mesh);
 }
 
 Status Exchange::Flush(const std::function<bool()>& stopped) {

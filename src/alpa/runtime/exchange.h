@@ -72,11 +72,11 @@ class Exchange {
   process::Group* group() const { return group_; }
 
   // In one process: the value as the target has it.
-  Result<std::shared_ptr<xla::Array>> Copy(const Route& route, const xla::Array& value, xla::Client& target) const;
+  Result<std::unique_ptr<xla::Array>> Copy(const Route& route, const xla::Array& value, xla::Client& target) const;
   // Between processes: sends what this process has of the value; and gets together what its devices of the target want.
   // Values of one route are collected in the order in which they were sent. `stopped` ends the waiting.
   Status Send(const Route& route, const xla::Array& value);
-  Result<std::shared_ptr<xla::Array>> Collect(const Route& route, xla::Client& target,
+  Result<std::unique_ptr<xla::Array>> Collect(const Route& route, xla::Client& target,
                                               const std::function<bool()>& stopped);
   // Waits until all that was sent is gone.
   Status Flush(const std::function<bool()>& stopped);

@@ -14,6 +14,7 @@ class PipelineExecutable : public xla::Executable {
       : compiled_(std::move(clients), setup, options.group) {
     context_.timeline = options.timeline;
     for (int m = 0; m < setup.pipeline.meshes; ++m) {
+      context_.memory.push_back(MemoryMeter::Make());
       const bool watched = options.watch != nullptr && compiled_.exchange().IsHere(m);
       context_.activities.push_back(watched ? &options.watch->AddActivity() : nullptr);
     }

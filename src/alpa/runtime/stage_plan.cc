@@ -1,5 +1,6 @@
 #include "alpa/runtime/stage_plan.h"
 
+#include <algorithm>
 #include <cctype>
 #include <string>
 #include <string_view>
@@ -33,10 +34,23 @@ sharding::Spec IfFits(const sharding::Spec* spec, const ir::Shape& shape, const 
   return *spec;
 }
 
-const sharding::Spec* SpecOfValue(const PipelineStage& stage, ir::ValueId v) {
+const sharding::Spec* SpecOfValue(const PipelineStage& stage, const std::map<std::string, sharding::Spec>& specs,
+                                  ir::ValueId v) {
   if (v < 0) return nullptr;
   const ir::Value& value = stage.module.value(v);
-  return Find(stage.layout.ops, plan::ResultName(stage.module.op(value.producer), static_cast<size_t>(value.index)));
+  return Find(specs, plan::ResultName(stage.module.op(value.producer), static_cast<size_t>(value.index)));
+}
+
+// What an accumulator sums up; -1 where it has no name.
+ir::ValueId ValueOfAccumulator(const PipelineStage& stage, size_t index) {
+  const ir::OpId op = stage.programs.accumulated[index];
+  return op < 0 || stage.module.op(op).results.size() != 1 ? -1 : stage.module.op(op).results[0];
+}
+
+std::map<std::string, sharding::Spec> SanitizedNames(const std::map<std::string, sharding::Spec>& specs) {
+  std::map<std::string, sharding::Spec> out;
+  for (const auto& [name, spec] : specs) out.emplace(Sanitized(name), spec);
+  return out;
 }
 
 }  // namespace
@@ -50,13 +64,13 @@ sharding::Spec SpecOf(const PipelineStage& stage, const xla::StageValue& value, 
     case xla::StageValue::Kind::kOutput:
       return IfFits(&stage.layout.outputs[index], shape, mesh);
     case xla::StageValue::Kind::kKept:
-      return IfFits(SpecOfValue(stage, stage.programs.kept[index]), shape, mesh);
+      return IfFits(SpecOfValue(stage, stage.layout.ops, stage.programs.kept[index]), shape, mesh);
     case xla::StageValue::Kind::kGiven:
-      return IfFits(SpecOfValue(stage, stage.programs.given[index]), shape, mesh);
+      return IfFits(SpecOfValue(stage, stage.layout.ops, stage.programs.given[index]), shape, mesh);
     case xla::StageValue::Kind::kAccumulator: {
-      const ir::OpId op = stage.programs.accumulated[index];
-      if (op < 0 || stage.module.op(op).results.size() != 1) return {};
-      return IfFits(SpecOfValue(stage, stage.module.op(op).results[0]), shape, mesh);
+      const ir::ValueId v = ValueOfAccumulator(stage, index);
+      const sharding::Spec* parts = SpecOfValue(stage, stage.layout.sums, v);
+      return IfFits(parts != nullptr ? parts : SpecOfValue(stage, stage.layout.ops, v), shape, mesh);
     }
     case xla::StageValue::Kind::kNumber:
       return {};
@@ -77,8 +91,17 @@ plan::Plan PlanOf(const PipelineStage& stage, const xla::StageProgram& program) 
   for (size_t k = 0; k < program.outputs.size(); ++k) {
     out.outputs.push_back(SpecOf(stage, program.outputs[k], module.shape(module.outputs[k])));
   }
-  std::map<std::string, sharding::Spec> ops;
-  for (const auto& [name, spec] : stage.layout.ops) ops.emplace(Sanitized(name), spec);
+  // A sum that the devices add up parts of lies as the parts do where it is made, and then where it is read as the
+  // plan says.
+  std::map<std::string, sharding::Spec> ops = SanitizedNames(stage.layout.ops);
+  for (const auto& [name, spec] : SanitizedNames(stage.layout.sums)) ops[name] = spec;
+  std::map<ir::ValueId, sharding::Spec> whole;
+  for (size_t k = 0; k < program.inputs.size(); ++k) {
+    if (program.inputs[k].kind != xla::StageValue::Kind::kAccumulator) continue;
+    const ir::ValueId v = ValueOfAccumulator(stage, static_cast<size_t>(program.inputs[k].index));
+    const sharding::Spec* spec = SpecOfValue(stage, stage.layout.ops, v);
+    if (spec != nullptr && SpecOfValue(stage, stage.layout.sums, v) != nullptr) whole[module.inputs[k]] = *spec;
+  }
   std::map<std::string, std::vector<std::optional<sharding::Spec>>> operands;
   for (const auto& [name, specs] : stage.layout.operands) operands.emplace(Sanitized(name), specs);
   for (const ir::Op& op : module.ops) {
@@ -89,13 +112,14 @@ plan::Plan PlanOf(const PipelineStage& stage, const xla::StageProgram& program) 
       if (spec != nullptr && sharding::Verify(*spec, module.shape(op.results[r]), out.mesh).ok()) out.ops[name] = *spec;
     }
     const auto* wanted = Find(operands, op.name);
-    if (wanted == nullptr || wanted->size() != op.operands.size()) continue;
-    auto& mine = out.operands[op.name];
-    mine.resize(wanted->size());
-    for (size_t o = 0; o < wanted->size(); ++o) {
-      const auto& spec = (*wanted)[o];
-      if (spec && sharding::Verify(*spec, module.shape(op.operands[o]), out.mesh).ok()) mine[o] = spec;
+    std::vector<std::optional<sharding::Spec>> mine(op.operands.size());
+    if (wanted != nullptr && wanted->size() == op.operands.size()) mine = *wanted;
+    for (size_t o = 0; o < mine.size(); ++o) {
+      if (const auto at = whole.find(op.operands[o]); !mine[o] && at != whole.end()) mine[o] = at->second;
+      if (mine[o] && !sharding::Verify(*mine[o], module.shape(op.operands[o]), out.mesh).ok()) mine[o].reset();
     }
+    const bool any = std::any_of(mine.begin(), mine.end(), [](const auto& spec) { return spec.has_value(); });
+    if (any) out.operands[op.name] = std::move(mine);
   }
   return out;
 }

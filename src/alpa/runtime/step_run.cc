@@ -87,6 +87,7 @@ class StepRun {
   };
 
   size_t MeshOf(size_t stage) const { return static_cast<size_t>(setup_.pipeline.stages[stage].mesh); }
+  MemoryMeter& MemoryOf(size_t stage) const { return *context_.memory[MeshOf(stage)]; }
   double Now() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
   // ---- before the step
@@ -113,10 +114,7 @@ class StepRun {
       }
       const ir::Shape& shape = setup.module.shape(setup.module.inputs[k]);
       ALPA_TRY(const ir::HostTensor tensor, argument->ToHost());
-      ALPA_TRY(std::unique_ptr<xla::Array> array,
-               compiled_.ClientOf(s).Put(tensor, SpecOf(setup, {Kind::kInput, static_cast<int>(k)}, shape),
-                                         setup.layout.mesh));
-      state.once[k] = std::move(array);
+      ALPA_TRY(state.once[k], PutOn(s, tensor, SpecOf(setup, {Kind::kInput, static_cast<int>(k)}, shape)));
     }
     return Ok();
   }
@@ -221,11 +219,14 @@ class StepRun {
       inputs.push_back(std::move(input));
     }
     const double start = Now();
+    MemoryOf(s).Run(compiled.beside);
     ALPA_TRY(auto results, compiled.executable->Run(arguments));
     for (const auto& result : results) ALPA_RETURN_IF_ERROR(result->Wait());
     times_[MeshOf(s)].computing += Now() - start;
+    for (const ir::Alias& alias : compiled.donated) MemoryOf(s).Release(arguments[static_cast<size_t>(alias.input)]);
     for (size_t o = 0; o < results.size(); ++o) {
-      ALPA_RETURN_IF_ERROR(Keep(s, program.outputs[o], microbatch, std::move(results[o])));
+      ArrayPtr result = MemoryOf(s).Own(std::move(results[o]), compiled.outputs[o]);
+      ALPA_RETURN_IF_ERROR(Keep(s, program.outputs[o], microbatch, std::move(result)));
     }
     return Ok();
   }
@@ -274,8 +275,9 @@ class StepRun {
   Error Stopped() const { return *mailbox_.error(); }
 
   Result<ArrayPtr> PutOn(size_t s, const ir::HostTensor& tensor, const sharding::Spec& spec) {
-    ALPA_TRY(std::unique_ptr<xla::Array> array, compiled_.ClientOf(s).Put(tensor, spec, setup_.stages[s].layout.mesh));
-    return ArrayPtr(std::move(array));
+    const cluster::Mesh& mesh = setup_.stages[s].layout.mesh;
+    ALPA_TRY(std::unique_ptr<xla::Array> array, compiled_.ClientOf(s).Put(tensor, spec, mesh));
+    return MemoryOf(s).Own(std::move(array), sharding::ShardShape(spec, tensor.shape(), mesh).bytes());
   }
 
   // The microbatch's block of a batch input, kept until the microbatch is through.
@@ -293,7 +295,7 @@ class StepRun {
     return block;
   }
 
-  Status Keep(size_t s, const StageValue& value, int64_t microbatch, std::unique_ptr<xla::Array> result) {
+  Status Keep(size_t s, const StageValue& value, int64_t microbatch, ArrayPtr result) {
     StageState& state = stages_[s];
     const auto index = static_cast<size_t>(value.index);
     const auto put = [&](std::vector<ArrayPtr>& list, size_t size) {
@@ -415,12 +417,14 @@ class StepRun {
     const bool stays = MeshOf(static_cast<size_t>(route.from_stage)) == MeshOf(to);
     if (exchange_.group() == nullptr) {
       if (!route.same) {
-        ALPA_TRY(value, exchange_.Copy(route, *value, compiled_.ClientOf(to)));
+        ALPA_TRY(auto copy, exchange_.Copy(route, *value, compiled_.ClientOf(to)));
+        value = MemoryOf(to).Own(std::move(copy), route.part.bytes());
       }
     } else if (!route.same) {
       ALPA_RETURN_IF_ERROR(exchange_.Send(route, *value));
       if (!stays) return Ok();  // the mesh it is for collects it
-      ALPA_TRY(value, exchange_.Collect(route, compiled_.ClientOf(to), stopped_));
+      ALPA_TRY(auto collected, exchange_.Collect(route, compiled_.ClientOf(to), stopped_));
+      value = MemoryOf(to).Own(std::move(collected), route.part.bytes());
     }
     mailbox_.Put({route.to_stage, route.input, job.microbatch}, std::move(value));
     return Ok();
@@ -433,7 +437,8 @@ class StepRun {
       for (const Route& route : compiled_.RoutesOf(i)) {
         auto value = exchange_.Collect(route, compiled_.ClientOf(static_cast<size_t>(route.to_stage)), stopped_);
         if (!value.ok()) return mailbox_.Fail(value.error());
-        mailbox_.Put({route.to_stage, route.input, MicrobatchOf(i)}, *std::move(value));
+        ArrayPtr array = MemoryOf(static_cast<size_t>(route.to_stage)).Own(*std::move(value), route.part.bytes());
+        mailbox_.Put({route.to_stage, route.input, MicrobatchOf(i)}, std::move(array));
       }
     }
   }
@@ -492,6 +497,7 @@ class StepRun {
       }
     }
     KeepShared(new_state);
+    for (size_t m = 0; m < times_.size(); ++m) times_[m].memory = context_.memory[m]->TakePeak();
     if (context_.timeline != nullptr) {
       context_.timeline->meshes = std::move(timeline_);
       context_.timeline->times = times_;

@@ -10,6 +10,7 @@
 #include "alpa/base/result.h"
 #include "alpa/process/activity.h"
 #include "alpa/runtime/compiled_pipeline.h"
+#include "alpa/runtime/memory_meter.h"
 #include "alpa/runtime/stage_arrays.h"
 #include "alpa/runtime/step_timeline.h"
 
@@ -25,6 +26,7 @@ struct RunContext {
   std::map<std::pair<int, int>, SharedCopy> shared;  // by stage and input
   int64_t step = 0;                                  // the number of the last one
   std::vector<process::Activity*> activities;        // by mesh; null: not here, or nobody watches
+  std::vector<std::shared_ptr<MemoryMeter>> memory;  // by mesh
   StepTimeline* timeline = nullptr;                  // if wanted
 };
 

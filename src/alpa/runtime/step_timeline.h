@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "alpa/base/units.h"
 #include "alpa/schedule/program.h"
 
 namespace alpa::runtime {
@@ -18,6 +19,7 @@ struct MeshTimes {
   double computing = 0;  // in XLA's programs
   double waiting = 0;    // for values of other meshes
   bool here = false;     // in this process
+  Bytes memory = {};     // peak per device
 };
 
 struct StepTimeline {

@@ -196,6 +196,7 @@ std::string ToString(const Rule& rule) {
     separator = ", ";
     if (factor.kind == FactorKind::kContracted) out += fmt::format(" {}", Name(factor.combiner));
     if (factor.halo_low + factor.halo_high > 0) out += fmt::format(" halo {}+{}", factor.halo_low, factor.halo_high);
+    if (factor.whole_mesh) out += " whole mesh";
   }
   for (const auto& [f, g] : rule.apart) {
     out += fmt::format("{}{} or {}", separator, FactorName(f), FactorName(g));

@@ -35,6 +35,9 @@ struct Factor {
   // Elements of operand 0's dimension read beyond the own part. Of kWindow, and of kContracted in the gradient of a
   // convolution's kernel, whose window is as long as the image.
   int64_t halo_low = 0, halo_high = 0;
+  // Of kContracted: XLA's partitioner adds up the parts of all devices, also those that repeat each other's work. So it
+  // is split only where no device does.
+  bool whole_mesh = false;
   bool operator==(const Factor&) const = default;
 };
 

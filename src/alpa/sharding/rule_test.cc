@@ -272,12 +272,13 @@ TEST(Rule, OfConvolutionWithAWindowAsLongAsTheImageContractsIt) {
   const WindowDim same{.size = 8, .pad_low = 1, .pad_high = 1};
   a.window = {same, same};
   EXPECT_EQ(g.Of(g.Convolution(x, g.In({2, 8, 8, 6}), {3, 3, 4, 6}, a)),
-            "b d e a, b d e c -> . . a c; b sum, d sum halo 1+1, e sum halo 1+1, a or d, c or d, a or e, c or e");
+            "b d e a, b d e c -> . . a c; b sum, d sum halo 1+1 whole mesh, e sum halo 1+1 whole mesh, a or d, c or d, "
+            "a or e, c or e");
   const WindowDim strided{.size = 4, .pad_high = 1, .window_dilation = 2};
   a.window = {strided, strided};
-  EXPECT_EQ(
-      g.Of(g.Convolution(x, g.In({2, 4, 4, 6}), {3, 3, 4, 6}, a)),
-      "b (d 2) (f 2) a, b d f c -> . . a c; b sum, d sum halo 0+1, f sum halo 0+1, a or d, c or d, a or f, c or f");
+  EXPECT_EQ(g.Of(g.Convolution(x, g.In({2, 4, 4, 6}), {3, 3, 4, 6}, a)),
+            "b (d 2) (f 2) a, b d f c -> . . a c; b sum, d sum halo 0+1 whole mesh, f sum halo 0+1 whole mesh, a or d, "
+            "c or d, a or f, c or f");
   const WindowDim one{.size = 8};
   a.window = {one, one};
   EXPECT_EQ(g.Of(g.Convolution(x, g.In({2, 8, 8, 6}), {1, 1, 4, 6}, a)),
@@ -297,7 +298,7 @@ TEST(Rule, OfConvolutionTiesGroupsTogether) {
   a.feature_groups = 1;
   a.batch_groups = 3;
   EXPECT_EQ(g.Of(g.Convolution(x, g.In({1, 1, 12, 6}), {2, 8, 8, 6}, a)),
-            "(d a) e f b, . . b (d c) -> a e f (d c); b sum, b or e, b or f");
+            "(d a) e f b, . . b (d c) -> a e f (d c); b sum whole mesh, b or e, b or f");
 }
 
 TEST(Rule, OfReduceWindowPassesTilesAndReadsHalos) {

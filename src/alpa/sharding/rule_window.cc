@@ -67,6 +67,7 @@ Channels AddChannels(const ir::Module& module, const ir::Op& op, const ir::Convo
   at(lhs, attr.lhs_batch) = at(out, attr.out_batch) = {n};
   at(lhs, attr.lhs_feature) = at(rhs, attr.rhs_input_feature) = {c};
   at(rhs, attr.rhs_output_feature) = at(out, attr.out_feature) = {o};
+  rule.factors[static_cast<size_t>(c)].whole_mesh = attr.batch_groups > 1;
   if (groups == 1) return {n, c, o};
   const int g = AddFree(rule, groups);
   for (auto* dim : {&at(rhs, attr.rhs_output_feature), &at(out, attr.out_feature)}) dim->insert(dim->begin(), g);
@@ -97,8 +98,10 @@ Rule ConvolutionRule(const ir::Module& module, const ir::Op& op) {
       const int f = AddContracted(rule, w.size, Combiner::kSum);
       rule.factors.back().halo_low = contracted->low;
       rule.factors.back().halo_high = contracted->high;
-      if (!contracted->none() || w.window_dilation != 1)
+      if (!contracted->none() || w.window_dilation != 1) {
+        rule.factors.back().whole_mesh = true;
         rule.apart.insert(rule.apart.end(), {{channels.batch, f}, {channels.feature, f}});
+      }
       rule.operands[1][rhs] = {f};
       PutFactor(rule, rule.operands[0][lhs], f, in);
     } else if (window.has_value()) {

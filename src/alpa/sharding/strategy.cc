@@ -88,6 +88,9 @@ class Enumeration {
     for (const auto& [f, g] : rule_.apart) {
       if (parts_[At(f)] > 1 && parts_[At(g)] > 1) return false;
     }
+    for (const int f : splittable_) {
+      if (rule_.factors[At(f)].whole_mesh && parts_[At(f)] > 1 && IsWorkRepeated()) return false;
+    }
     // A halo comes from the next neighbours alone.
     for (const HaloFactor& halo : halos_) {
       const Factor& factor = rule_.factors[At(halo.factor)];
@@ -95,6 +98,13 @@ class Enumeration {
       if (parts > 1 && std::max(factor.halo_low, factor.halo_high) > halo.extent / parts) return false;
     }
     return true;
+  }
+
+  bool IsWorkRepeated() const {
+    for (size_t axis = 0; axis < current_.size(); ++axis) {
+      if (current_[axis] < 0 && mesh_.shape[axis] > 1) return true;
+    }
+    return false;
   }
 
   Spec SpecOf(const Projection& array) const {

@@ -29,8 +29,8 @@ struct StrategyOptions {
 // All strategies of `op` on `mesh`, the replicated one first, in a fixed order, no two with equal specs. Left out:
 // splits that do not divide the factor, factors of size 1, axes of extent 1 (always -1), and parts that no Spec can
 // express (a minor factor of a dimension split before the major ones are used up), pairs of factors that the rule keeps
-// apart, parts shorter than a halo, partial results with Combiner::kOther. Where several axes lie on one factor, they
-// do in ascending order.
+// apart, repeated work where a factor takes the whole mesh, parts shorter than a halo, partial results with
+// Combiner::kOther. Where several axes lie on one factor, they do in ascending order.
 //
 // Where two contracted factors are split, XLA joins the partial results over the axes of one and then of the other: one
 // all-reduce of the whole for each, where Reshard counts one for all partial axes.

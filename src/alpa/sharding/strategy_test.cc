@@ -147,6 +147,29 @@ TEST(Strategies, LeaveOutPairsThatStayApart) {
   }
 }
 
+// The gradient of a kernel: XLA sums up what all devices see of the image.
+TEST(Strategies, SplitWhatTakesTheWholeMeshOnlyThere) {
+  GraphBuilder g;
+  ir::ConvolutionAttr a;
+  a.lhs_batch = 3, a.lhs_feature = 0, a.lhs_spatial = {1, 2};
+  a.rhs_input_feature = 0, a.rhs_output_feature = 3, a.rhs_spatial = {1, 2};
+  a.out_batch = 2, a.out_feature = 3, a.out_spatial = {0, 1};
+  const WindowDim image{.size = 8, .pad_low = 1, .pad_high = 1};
+  a.window = {image, image};
+  const ValueId kernel = g.Convolution(g.Parameter(F32({2, 8, 8, 4})), g.Parameter(F32({2, 8, 8, 6})), {3, 3, 4, 6}, a);
+  const auto spatial = [&](const Mesh& mesh) {
+    int count = 0;
+    for (const Strategy& s : StrategiesOf(g, kernel, mesh)) {
+      if (s.operands[0].dims[1].empty() && s.operands[0].dims[2].empty()) continue;
+      ++count;
+      EXPECT_EQ(s.parallelism, mesh.size());
+    }
+    return count;
+  };
+  EXPECT_EQ(spatial(MakeMesh({2})), 2);
+  EXPECT_GT(spatial(MakeMesh({2, 2})), 2);
+}
+
 TEST(Specs, AreAllThatFit) {
   auto texts = [](const Shape& shape, const Mesh& mesh) {
     std::vector<std::string> out;

@@ -149,12 +149,13 @@ class PjrtClientAdapter : public Client {
     }
     if (platform() == "cpu") ALPA_RETURN_IF_ERROR(CheckCustomCalls(step.module, "Host"));
     const auto start = std::chrono::steady_clock::now();
-    ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
+    ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan, options));
     ALPA_TRY(auto loaded, CompileModule(*partitioned.module, step.module, plan.mesh, options.donate));
     std::vector<ir::Shape> outputs;
     for (const ir::ValueId v : step.module.outputs) outputs.push_back(step.module.shape(v));
     ExecutableStats stats = Stats(*loaded, plan.mesh, Since(start));
     stats.collectives = partitioned.collectives;
+    stats.parts = partitioned.parts;
     return std::unique_ptr<Executable>(std::make_unique<PjrtExecutable>(client_, group_, launch_id_, std::move(loaded),
                                                                         plan, std::move(outputs), std::move(stats)));
   }

@@ -5,6 +5,7 @@
 
 #include "alpa/plan/collective_totals.h"
 #include "alpa/xla/shardings.h"
+#include "alpa/xla/sums.h"
 #include "alpa/xla/xla_pch.h"
 
 namespace alpa::xla {
@@ -56,11 +57,7 @@ Bytes BytesOf(const HloInstruction* i, CollectiveKind kind) {
 
 std::vector<int> AxesOf(const HloInstruction* i, CollectiveKind kind, const cluster::Mesh& mesh) {
   if (kind == CollectiveKind::kCollectivePermute) return AxesOfPairs(i->source_target_pairs(), mesh);
-  DeviceGroups groups;
-  for (const ::xla::ReplicaGroup& group : i->replica_groups()) {
-    groups.emplace_back(group.replica_ids().begin(), group.replica_ids().end());
-  }
-  return AxesOfGroups(groups, mesh).value_or(std::vector<int>());
+  return AxesOfCollective(i, mesh).value_or(std::vector<int>());
 }
 
 }  // namespace

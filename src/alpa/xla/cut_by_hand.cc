@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "alpa/xla/sums.h"
 #include "alpa/xla/xla_pch.h"
 
 namespace alpa::xla {
@@ -99,12 +100,7 @@ class Cutter {
 
   // What blocks give of a value that is not cut adds up.
   HloInstruction* Sum(HloInstruction* part) {
-    HloComputation::Builder add("add");
-    const Shape number = ::xla::ShapeUtil::MakeShape(part->shape().element_type(), {});
-    HloInstruction* a = add.AddInstruction(HloInstruction::CreateParameter(0, number, "a"));
-    HloInstruction* b = add.AddInstruction(HloInstruction::CreateParameter(1, number, "b"));
-    HloInstruction* sum = add.AddInstruction(HloInstruction::CreateBinary(number, HloOpcode::kAdd, a, b));
-    HloComputation* adds = entry_->parent()->AddEmbeddedComputation(add.Build(sum));
+    HloComputation* adds = Addition(*entry_->parent(), part->shape());
     ::xla::ReplicaGroup all;
     for (int64_t m = 0; m < split_.count; ++m) all.add_replica_ids(m);
     return Manual(HloInstruction::CreateAllReduce(part->shape(), {part}, adds,

@@ -48,6 +48,8 @@ struct ExecutableStats {
   std::vector<plan::CollectiveTotal> collectives;
   // The same of the program that runs, which XLA has optimized since: it may have joined several collectives into one.
   std::vector<plan::CollectiveTotal> executed;
+  // By entry of CompileOptions::accumulate: the mesh axes over which the output's parts are still to be summed up.
+  std::vector<std::vector<int>> parts;
 };
 
 // A compiled step on one mesh.
@@ -65,6 +67,15 @@ class Executable {
 struct CompileOptions {
   // Inputs whose memory the outputs may take over, with the output that does: state and its update.
   std::vector<ir::Alias> donate;
+  // Outputs that are an input and what this run adds to it: what the devices would have to sum up for that is left to
+  // them as parts where it can be, see ExecutableStats::parts.
+  std::vector<ir::Alias> accumulate = {};
+  // Inputs that hold such parts: these are summed up over `axes` before anything reads them.
+  struct Parts {
+    int32_t input = 0;
+    std::vector<int> axes;
+  };
+  std::vector<Parts> parts = {};
 };
 
 // The devices of one host, as one process drives them; or those of several processes, as one mesh. In the latter case

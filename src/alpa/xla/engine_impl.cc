@@ -23,7 +23,7 @@ class EngineImpl : public Engine {
   Result<std::vector<plan::CollectiveTotal>> CountCollectives(const ImportedStep& step,
                                                               const plan::Plan& plan) override {
     ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
-    ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan));
+    ALPA_TRY(const PartitionedStep partitioned, PartitionStep(step, plan, {}));
     return partitioned.collectives;
   }
 

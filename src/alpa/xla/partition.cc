@@ -7,6 +7,8 @@
 
 #include "alpa/xla/annotate.h"
 #include "alpa/xla/count_collectives.h"
+#include "alpa/xla/partial_sums.h"
+#include "alpa/xla/place_convolutions.h"
 #include "alpa/xla/reduce_scatter.h"
 #include "alpa/xla/spmd.h"
 #include "alpa/xla/status.h"
@@ -30,10 +32,18 @@ absl::Status DropCopies(::xla::HloModule& module) {
   return absl::OkStatus();
 }
 
-absl::Status PartitionModule(::xla::HloModule& module, const cluster::Mesh& mesh) {
-  if (absl::Status s = RunSpmd(module, mesh.size()); !s.ok()) return s;
+absl::Status PartitionModule(::xla::HloModule& module, const ir::Module& step, const cluster::Mesh& mesh,
+                             const CompileOptions& options, std::vector<std::vector<int>>* parts) {
+  if (absl::Status s = PropagateShardings(module); !s.ok()) return s;
+  if (absl::Status s = PlaceConvolutions(module, step, mesh); !s.ok()) return s;
+  if (absl::Status s = PartitionBySharding(module, mesh.size()); !s.ok()) return s;
   if (absl::Status s = Clean(module); !s.ok()) return s;
-  if (MakeReduceScatters(module, mesh) == 0) return absl::OkStatus();
+  for (const CompileOptions::Parts& input : options.parts) {
+    if (absl::Status s = JoinParts(module, mesh, input.input, input.axes); !s.ok()) return s;
+  }
+  MakeReduceScatters(module, mesh);
+  if (absl::Status s = Clean(module); !s.ok()) return s;
+  *parts = LeaveParts(module, mesh, options.accumulate);
   return Clean(module);
 }
 
@@ -64,12 +74,13 @@ absl::Status Clean(::xla::HloModule& module) {
   return pipeline.Run(&module).status();
 }
 
-Result<PartitionedStep> PartitionStep(const ImportedStep& step, const plan::Plan& plan) {
+Result<PartitionedStep> PartitionStep(const ImportedStep& step, const plan::Plan& plan, const CompileOptions& options) {
   PartitionedStep out;
+  out.parts.resize(options.accumulate.size());
   ALPA_TRY(out.module, ReadModule(step.hlo, plan.mesh.size()));
   if (plan.mesh.size() == 1) return out;
   Annotate(*out.module, step.module, plan);
-  if (const absl::Status s = PartitionModule(*out.module, plan.mesh); !s.ok()) {
+  if (const absl::Status s = PartitionModule(*out.module, step.module, plan.mesh, options, &out.parts); !s.ok()) {
     return FromStatus(s, Code::kUnsupported, "XLA cannot partition the step");
   }
   out.collectives = CountCollectives(*out.module, plan.mesh);

@@ -26,11 +26,12 @@ absl::Status Clean(::xla::HloModule& module);
 struct PartitionedStep {
   std::unique_ptr<::xla::HloModule> module;
   std::vector<plan::CollectiveTotal> collectives;
+  std::vector<std::vector<int>> parts;  // as in ExecutableStats
 };
 
-// Partitions the step as the plan says, which must fit it. kUnsupported when XLA refuses; kCorrupt when step.hlo is not
+// Partitions the step as the plan says, which must fit it; of `options`, accumulate and parts. kUnsupported when XLA refuses; kCorrupt when step.hlo is not
 // a module (our own bug, or a damaged cache).
-Result<PartitionedStep> PartitionStep(const ImportedStep& step, const plan::Plan& plan);
+Result<PartitionedStep> PartitionStep(const ImportedStep& step, const plan::Plan& plan, const CompileOptions& options);
 
 // The module as XLA compiles it for `mesh`, with `donate` as its only input-output aliases: every instruction marked as
 // already partitioned ("manual"), so that XLA's own partitioner lets it pass.

@@ -8,6 +8,7 @@
 
 #include "alpa/xla/scalar_at.h"
 #include "alpa/xla/shardings.h"
+#include "alpa/xla/sums.h"
 #include "alpa/xla/xla_pch.h"
 
 namespace alpa::xla {
@@ -76,36 +77,28 @@ std::optional<Scatter> FindScatter(const HloInstruction* slice, int64_t dim, con
 
 class Rewriter {
  public:
-  Rewriter(::xla::HloModule& module, const cluster::Mesh& mesh) : module_(module), mesh_(mesh) {
-    for (const auto* computation : module.computations()) {
-      for (const HloInstruction* i : computation->instructions()) {
-        const auto* channel = ::xla::DynCast<::xla::HloChannelInstruction>(i);
-        if (channel != nullptr) channel_ = std::max(channel_, channel->channel_id().value_or(0));
-      }
-    }
-  }
+  Rewriter(::xla::HloModule& module, const cluster::Mesh& mesh)
+      : module_(module), mesh_(mesh), channel_(FreeChannel(module)) {}
 
-  int Run() {
-    int made = 0;
+  void Run() {
     for (::xla::HloComputation* computation : module_.computations()) {
       for (HloInstruction* i : computation->MakeInstructionPostOrder()) Join(i);
     }
     for (::xla::HloComputation* computation : module_.computations()) {
       for (HloInstruction* i : computation->MakeInstructionPostOrder()) {
-        if (i->opcode() == HloOpcode::kDynamicSlice && Rewrite(i)) ++made;
+        if (i->opcode() == HloOpcode::kDynamicSlice) Rewrite(i);
       }
     }
-    return made;
   }
 
  private:
   // A sum over some axes of a sum over others is one sum over all of them.
   void Join(HloInstruction* outer) {
-    if (!IsSum(outer) || !IsSum(outer->operand(0)) || outer->operand(0)->user_count() != 1) return;
+    if (!IsAllReduce(outer) || !IsAllReduce(outer->operand(0)) || outer->operand(0)->user_count() != 1) return;
     HloInstruction* inner = outer->mutable_operand(0);
     if (!(*outer->to_apply() == *inner->to_apply())) return;
-    auto axes = AxesOfSum(inner);
-    const auto more = AxesOfSum(outer);
+    auto axes = AxesOfCollective(inner, mesh_);
+    const auto more = AxesOfCollective(outer, mesh_);
     if (!axes.has_value() || !more.has_value()) return;
     axes->insert(axes->end(), more->begin(), more->end());
     std::sort(axes->begin(), axes->end());
@@ -113,34 +106,27 @@ class Rewriter {
     CheckOk(outer->ReplaceAllUsesWith(Sum(inner->mutable_operand(0), outer, *axes)));
   }
 
-  static bool IsSum(const HloInstruction* i) { return i->opcode() == HloOpcode::kAllReduce && i->operand_count() == 1; }
-
-  std::optional<std::vector<int>> AxesOfSum(const HloInstruction* sum) const {
-    DeviceGroups groups;
-    for (const auto& group : sum->replica_groups()) {
-      groups.emplace_back(group.replica_ids().begin(), group.replica_ids().end());
-    }
-    return AxesOfGroups(groups, mesh_);
+  // By whichever combiner.
+  static bool IsAllReduce(const HloInstruction* i) {
+    return i->opcode() == HloOpcode::kAllReduce && i->operand_count() == 1;
   }
 
   // `value` summed over `axes`, otherwise as in `like`.
   HloInstruction* Sum(HloInstruction* value, HloInstruction* like, const std::vector<int>& axes) {
-    HloInstruction* sum = like->parent()->AddInstruction(HloInstruction::CreateAllReduce(
-        value->shape(), {value}, like->to_apply(), ::xla::CollectiveDeviceList(GroupsAlong(axes, mesh_)),
-        /*constrain_layout=*/false, ++channel_, /*use_global_device_ids=*/true));
+    HloInstruction* sum = SumOver(value, like->to_apply(), axes, mesh_, channel_++);
     sum->set_metadata(like->metadata());
     return sum;
   }
 
   static void CheckOk(const absl::Status& status) { ALPA_CHECK(status.ok(), std::string(status.message())); }
 
-  bool Rewrite(HloInstruction* slice) {
+  void Rewrite(HloInstruction* slice) {
     std::vector<HloInstruction*> between;  // from the slice up
     HloInstruction* sum = slice->mutable_operand(0);
     for (; IsUnaryElementwise(sum) && sum->user_count() == 1; sum = sum->mutable_operand(0)) between.push_back(sum);
-    if (!IsSum(sum) || sum->user_count() != 1) return false;
-    std::optional<std::vector<int>> axes = AxesOfSum(sum);
-    if (!axes.has_value()) return false;
+    if (!IsAllReduce(sum) || sum->user_count() != 1) return;
+    std::optional<std::vector<int>> axes = AxesOfCollective(sum, mesh_);
+    if (!axes.has_value()) return;
     std::vector<Scatter> scatters;
     for (int64_t d = 0; d < static_cast<int64_t>(slice->shape().dimensions().size()); ++d) {
       auto scatter = FindScatter(slice, d, *axes, mesh_);
@@ -148,9 +134,7 @@ class Rewriter {
       std::erase_if(*axes, [&](int a) { return std::count(scatter->axes.begin(), scatter->axes.end(), a) > 0; });
       scatters.push_back(std::move(*scatter));
     }
-    if (scatters.empty()) return false;
-    Replace(slice, between, sum, scatters, *axes);
-    return true;
+    if (!scatters.empty()) Replace(slice, between, sum, scatters, *axes);
   }
 
   void Replace(HloInstruction* slice, const std::vector<HloInstruction*>& between, HloInstruction* sum,
@@ -162,7 +146,7 @@ class Rewriter {
       shape.set_dimensions(static_cast<int>(s.dim), slice->shape().dimensions(static_cast<int>(s.dim)));
       value = computation->AddInstruction(HloInstruction::CreateReduceScatter(
           shape, {value}, sum->to_apply(), ::xla::CollectiveDeviceList(s.groups), /*constrain_layout=*/false,
-          ++channel_, /*use_global_device_ids=*/true, s.dim));
+          channel_++, /*use_global_device_ids=*/true, s.dim));
       value->set_metadata(sum->metadata());
     }
     if (!remaining.empty()) value = Sum(value, sum, remaining);
@@ -193,11 +177,11 @@ class Rewriter {
 
   ::xla::HloModule& module_;
   const cluster::Mesh& mesh_;
-  int64_t channel_ = 0;
+  int64_t channel_;  // the next free one
 };
 
 }  // namespace
 
-int MakeReduceScatters(::xla::HloModule& module, const cluster::Mesh& mesh) { return Rewriter(module, mesh).Run(); }
+void MakeReduceScatters(::xla::HloModule& module, const cluster::Mesh& mesh) { Rewriter(module, mesh).Run(); }
 
 }  // namespace alpa::xla

@@ -14,7 +14,7 @@ namespace alpa::xla {
 // of one device of `mesh`, such pairs (also with conversions, copies and the like between, when nobody else reads
 // those) become reduce-scatters over the axes that tell the parts apart, followed by an all-reduce over the remaining
 // axes of the sum. Sums over some axes of sums over others, with which it joins partial results of scatters, become
-// one. Returns how many slices were replaced.
-int MakeReduceScatters(::xla::HloModule& module, const cluster::Mesh& mesh);
+// one.
+void MakeReduceScatters(::xla::HloModule& module, const cluster::Mesh& mesh);
 
 }  // namespace alpa::xla

@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "alpa/xla/sums.h"
 #include "alpa/xla/xla_pch.h"
 
 namespace alpa::xla {
@@ -12,11 +13,6 @@ namespace {
 using ::xla::HloComputation;
 using ::xla::HloInstruction;
 using ::xla::HloOpcode;
-
-bool IsSum(const HloInstruction* i) {
-  return i->opcode() == HloOpcode::kAllReduce && i->shape().IsArray() &&
-         i->to_apply()->root_instruction()->opcode() == HloOpcode::kAdd;
-}
 
 bool IsZero(const HloInstruction* i) {
   if (i->opcode() == HloOpcode::kConstant) return i->literal().IsAll(0);
@@ -29,34 +25,20 @@ bool IsZero(const HloInstruction* i) {
 std::vector<HloInstruction*> LinearOperands(HloInstruction* i) {
   const bool number = i->shape().IsArray() && i->shape().element_type() != ::xla::PRED;
   switch (i->opcode()) {
-    case HloOpcode::kAdd:
-    case HloOpcode::kSubtract:
-      if (!number) return {};
-      return {i->mutable_operand(0), i->mutable_operand(1)};
     case HloOpcode::kDynamicUpdateSlice:
       return {i->mutable_operand(0), i->mutable_operand(1)};
-    case HloOpcode::kConvert:
-      if (!::xla::primitive_util::IsFloatingPointType(i->operand(0)->shape().element_type()) ||
-          !::xla::primitive_util::IsFloatingPointType(i->shape().element_type())) {
-        return {};
-      }
-      return {i->mutable_operand(0)};
     case HloOpcode::kReduce: {
       const bool adds = i->operand_count() == 2 && IsZero(i->operand(1)) &&
                         i->to_apply()->root_instruction()->opcode() == HloOpcode::kAdd;
       if (!adds || !number) return {};
       return {i->mutable_operand(0)};
     }
-    case HloOpcode::kNegate:
-    case HloOpcode::kReshape:
-    case HloOpcode::kTranspose:
     case HloOpcode::kBroadcast:
-    case HloOpcode::kCopy:
     case HloOpcode::kSlice:
     case HloOpcode::kDynamicSlice:
       return {i->mutable_operand(0)};
     default:
-      return {};
+      return LinearOperandsInPlace(i);
   }
 }
 

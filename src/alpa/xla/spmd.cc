@@ -9,14 +9,19 @@
 
 namespace alpa::xla {
 
-absl::Status RunSpmd(::xla::HloModule& module, int64_t partitions) {
+absl::Status PropagateShardings(::xla::HloModule& module) {
+  ::xla::HloPassPipeline pipeline("alpa-propagation");
+  pipeline.AddPass<::xla::ShardingPropagation>(/*is_spmd=*/true);
+  return pipeline.Run(&module).status();
+}
+
+absl::Status PartitionBySharding(::xla::HloModule& module, int64_t partitions) {
   ::xla::spmd::SpmdPartitionerOptions options;
   options.allow_module_signature_change = true;
   // Products whose operand would be gathered can become loops of small products and permutations, for large operands:
   // other collectives than the plan says.
   options.threshold_for_windowed_einsum_mib = int64_t{1} << 40;
   ::xla::HloPassPipeline pipeline("alpa-spmd");
-  pipeline.AddPass<::xla::ShardingPropagation>(/*is_spmd=*/true);
   pipeline.AddPass<::xla::spmd::SpmdPartitioner>(partitions, /*num_replicas=*/1, options);
   return pipeline.Run(&module).status();
 }

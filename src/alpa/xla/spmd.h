@@ -11,8 +11,11 @@ class HloModule;
 
 namespace alpa::xla {
 
-// Turns the whole-array program of `module` into the program of one of `partitions` devices: gives the instructions
-// without sharding one by propagation, then partitions. Parameters and results change their shapes.
-absl::Status RunSpmd(::xla::HloModule& module, int64_t partitions);
+// Gives the instructions without sharding one, that follows from the others'.
+absl::Status PropagateShardings(::xla::HloModule& module);
+
+// Turns the whole-array program of `module`, where all have shardings, into the program of one of `partitions` devices.
+// Parameters and results change their shapes.
+absl::Status PartitionBySharding(::xla::HloModule& module, int64_t partitions);
 
 }  // namespace alpa::xla

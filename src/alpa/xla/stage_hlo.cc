@@ -9,6 +9,7 @@
 
 #include "alpa/xla/array.h"
 #include "alpa/xla/partition.h"
+#include "alpa/xla/sums.h"
 
 namespace alpa::xla {
 namespace {
@@ -66,12 +67,7 @@ class Builder {
   }
 
   HloInstruction* SumOf(HloInstruction* parts, const ::xla::Shape& shape) {
-    const ::xla::Shape scalar = ::xla::ShapeUtil::MakeShape(shape.element_type(), {});
-    HloComputation::Builder sum("sum");
-    HloInstruction* a = sum.AddInstruction(HloInstruction::CreateParameter(0, scalar, "a"));
-    HloInstruction* b = sum.AddInstruction(HloInstruction::CreateParameter(1, scalar, "b"));
-    sum.AddInstruction(HloInstruction::CreateBinary(scalar, HloOpcode::kAdd, a, b));
-    HloComputation* add = module_->AddEmbeddedComputation(sum.Build());
+    HloComputation* add = Addition(*module_, shape);
     HloInstruction* zero =
         builder_.AddInstruction(HloInstruction::CreateConstant(::xla::LiteralUtil::Zero(shape.element_type())));
     return builder_.AddInstruction(HloInstruction::CreateReduce(shape, parts, zero, {0}, add));

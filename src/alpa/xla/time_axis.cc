@@ -12,6 +12,7 @@
 #include "alpa/xla/partition.h"
 #include "alpa/xla/sink_sums.h"
 #include "alpa/xla/spmd.h"
+#include "alpa/xla/sums.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
 
@@ -108,11 +109,6 @@ class TimeAnnotator {
 
 // ---- behind the partitioner
 
-bool IsSum(const HloInstruction* i) {
-  return i->opcode() == HloOpcode::kAllReduce && i->shape().IsArray() &&
-         i->to_apply()->root_instruction()->opcode() == HloOpcode::kAdd;
-}
-
 // The partitioner reads offsets of dimensions that are not cut from tables of equal numbers, and lets a scatter into
 // zeros start from zeros in the first partition and from zeros in the others.
 absl::Status FoldOffsets(HloComputation* computation) {
@@ -152,7 +148,8 @@ absl::Status Partition(::xla::HloModule& module, const ir::Module& step, const M
   TimeAnnotator(step, split).Run(module);
   if (absl::Status s = CutByHand(module, step, split); !s.ok()) return s;
   if (absl::Status s = ShowPositions(module); !s.ok()) return s;
-  if (absl::Status s = RunSpmd(module, split.count); !s.ok()) return s;
+  if (absl::Status s = PropagateShardings(module); !s.ok()) return s;
+  if (absl::Status s = PartitionBySharding(module, split.count); !s.ok()) return s;
   if (absl::Status s = Clean(module); !s.ok()) return s;
   for (HloComputation* computation : module.computations()) {
     if (absl::Status s = FoldOffsets(computation); !s.ok()) return s;
