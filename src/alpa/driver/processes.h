@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
 #include "alpa/process/group.h"
 #include "alpa/process/watch.h"
+#include "alpa/runtime/peers.h"
 
 namespace alpa::driver {
 
@@ -28,6 +30,11 @@ struct Processes {
   Status AgreeOnValue(const std::string& what, const std::string& value) const;
   // The largest of the numbers that the processes give.
   Result<int> Largest(int mine) const;
+  // For what they do together beside the rest, in a thread of its own; `name` must not be used twice.
+  runtime::Peers Peers(std::string_view name) const;
+  // While the result lives, a SIGTERM that says nothing of the death of another process calls `wish` instead of ending
+  // all. Of one process alone: nothing.
+  [[nodiscard]] std::shared_ptr<void> OnSigterm(std::function<void()> wish) const;
   // Of an error in the midst of what the processes do together: with several, ends all of them with it and does not
   // return.
   Status EndWith(const Status& status) const;

@@ -32,6 +32,17 @@ class Stacked : public xla::Array {
     ALPA_TRY(ir::HostTensor whole, ToHost());
     return std::vector<ir::HostTensor>{std::move(whole)};
   }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t number) const override {
+    std::vector<xla::ArrayBlock> out;
+    for (size_t k = 0; k < parts_.size(); ++k) {
+      ALPA_TRY(std::vector<xla::ArrayBlock> blocks, parts_[k]->OwnBlocksToHost(number));
+      for (xla::ArrayBlock& block : blocks) {
+        block.block.start[0] = static_cast<int64_t>(k);  // a part has extent 1 there
+        out.push_back(std::move(block));
+      }
+    }
+    return out;
+  }
   xla::Array* part(int k) const { return parts_[static_cast<size_t>(k)].get(); }
 
  private:
@@ -115,13 +126,13 @@ Result<std::unique_ptr<xla::Executable>> PipelineClient::CompileMicrobatched(con
 
 Result<std::unique_ptr<xla::Array>> PipelineClient::Put(const ir::HostTensor& tensor, const sharding::Spec&,
                                                         const cluster::Mesh&) {
-  return HostArray(tensor);
+  return HostArray(tensor, group_ == nullptr || group_->rank() == 0);
 }
 
 Result<std::unique_ptr<xla::Array>> PipelineClient::PutParts(std::vector<ir::HostTensor> parts, const ir::Shape&,
                                                              const sharding::Spec&, const cluster::Mesh&) {
   ALPA_CHECK(parts.size() == 1, "arrays outside of stages are whole");
-  return HostArray(std::move(parts.front()));
+  return HostArray(std::move(parts.front()), group_ == nullptr || group_->rank() == 0);
 }
 
 }  // namespace alpa::runtime

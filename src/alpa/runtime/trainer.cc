@@ -37,6 +37,18 @@ Status CheckLayouts(const plan::Plan& plan, const std::vector<ir::Alias>& donati
   return Ok();
 }
 
+// As one block, when these are all of the array.
+std::vector<xla::ArrayBlock> JoinWhole(std::vector<xla::ArrayBlock> blocks, const ir::Shape& shape) {
+  int64_t elements = 0;
+  for (const xla::ArrayBlock& b : blocks) elements += sharding::Elements(b.block);
+  if (blocks.size() <= 1 || elements != shape.elements()) return blocks;
+  ir::HostTensor whole(shape);
+  for (const xla::ArrayBlock& b : blocks) ir::PasteBlock(whole, b.value, b.block.start);
+  blocks.clear();
+  blocks.push_back({sharding::WholeBlock(shape), std::move(whole)});
+  return blocks;
+}
+
 }  // namespace
 
 Trainer::Trainer(xla::Client& client, const xla::ImportedStep& step, ir::StepSignature signature, plan::Plan plan)
@@ -175,6 +187,18 @@ Result<ir::HostTensor> Trainer::StateToHost(size_t index) const {
   ALPA_CHECK(index < state_inputs_.size());
   if (state_lost_) return Error{Code::kEnvironment, "the state was lost in an earlier step that failed", ""};
   return state_[index]->ToHost();
+}
+
+Result<std::vector<StateValue>> Trainer::OwnStateToHost() const {
+  if (state_lost_) return Error{Code::kEnvironment, "the state was lost in an earlier step that failed", ""};
+  std::vector<StateValue> out;
+  for (size_t s = 0; s < state_.size(); ++s) {
+    ALPA_TRY(std::vector<xla::ArrayBlock> blocks, state_[s]->OwnBlocksToHost(s));
+    for (xla::ArrayBlock& b : JoinWhole(std::move(blocks), state_[s]->shape())) {
+      out.push_back({s, std::move(b.block), std::move(b.value)});
+    }
+  }
+  return out;
 }
 
 std::vector<sharding::Spec> Trainer::batch_specs() const {

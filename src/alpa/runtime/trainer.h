@@ -13,12 +13,20 @@
 #include "alpa/ir/host_tensor.h"
 #include "alpa/ir/step.h"
 #include "alpa/plan/plan.h"
+#include "alpa/sharding/block.h"
 #include "alpa/xla/engine.h"
 
 namespace alpa::runtime {
 
 // Gives the value of input `input` of the module when it is needed.
 using InputProvider = std::function<Result<ir::HostTensor>(int32_t input)>;
+
+// A block of state tensor number `tensor` (of Trainer::state_inputs()), on the host.
+struct StateValue {
+  size_t tensor = 0;
+  sharding::Block block;
+  ir::HostTensor value;
+};
 
 // What one step gave.
 struct StepResult {
@@ -50,6 +58,9 @@ class Trainer {
   Result<std::vector<ir::HostTensor>> StateToHost() const;
   // One state tensor, number `index` of state_inputs().
   Result<ir::HostTensor> StateToHost(size_t index) const;
+  // What this process is to save: of all processes together each element of the state once, tensor after tensor; one
+  // block where it has all of a tensor. Without messages.
+  Result<std::vector<StateValue>> OwnStateToHost() const;
   // Replaces the whole state. When it fails, the state is lost as after a failed step.
   Status SetState(const InputProvider& values);
 
