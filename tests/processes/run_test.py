@@ -103,7 +103,8 @@ def stages_on_different_hosts(folder):
     plan, checkpoints = folder / "local-2x2.json", folder / "staged"
     whole, first, rest = folder / "w.json", folder / "f.json", folder / "r.json"
     alpa(1, "run", model, "--plan", plan, "--steps", 5, "-q", "--metrics", whole)
-    alpa(2, "run", model, "--plan", plan, "--steps", 3, "-q", "--metrics", first, "--checkpoint", checkpoints)
+    run = alpa(2, "run", model, "--plan", plan, "--steps", 3, "-q", "--metrics", first, "--checkpoint", checkpoints)
+    expect(run.returncode == 0, "two stages save", run.stderr)
     run = alpa(1, "run", model, "--steps", 5, "-q", "--metrics", rest, "--checkpoint", checkpoints, "--resume")
     expect(run.returncode == 0 and apart(losses(first) + losses(rest), losses(whole)) < 1e-4,
            "one device goes on from the checkpoint of two stages", run.stderr)

@@ -70,8 +70,11 @@ Result<Processes> OpenProcesses(Seconds hang_limit, std::function<void()> before
   return processes;
 }
 
-void LeaveErrorsToFirst(const Processes& processes) {
-  if (!processes.first()) Silence(stderr);
+void SayOnce(const Processes& processes, const Status& outcome) {
+  if (processes.world == nullptr || outcome.ok()) return;
+  std::fflush(stdout);
+  if (processes.first()) std::fprintf(stderr, "alpa: %s\n", ToString(outcome.error()).c_str());
+  Silence(stderr);
 }
 
 }  // namespace alpa::driver

@@ -44,8 +44,8 @@ struct Processes {
 // In all processes but the first what goes to stdout from then on is thrown away. Errors of process::OpenWorld.
 Result<Processes> OpenProcesses(Seconds hang_limit, std::function<void()> before_ending);
 
-// To be called at the end of a command with its outcome, on which the processes have agreed: leaves it to the first one
-// to print.
-void LeaveErrorsToFirst(const Processes& processes);
+// To be called at the end of a command with its outcome, on which the processes have agreed: the first one says it, and
+// nobody says it again. Before they part, which an mpirun that is ending them may never let them do.
+void SayOnce(const Processes& processes, const Status& outcome);
 
 }  // namespace alpa::driver

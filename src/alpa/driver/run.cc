@@ -374,7 +374,7 @@ Status RunTogether(const RunOptions& options, bool* first) {
     for (auto* path : {&mine.save_plan, &mine.metrics, &mine.loss_curve, &mine.trace}) path->clear();
   }
   const Status status = Training(mine, processes).Run();
-  LeaveErrorsToFirst(processes);
+  SayOnce(processes, status);
   return status;
 }
 

@@ -66,6 +66,8 @@ class StackingExecutable : public xla::Executable {
         inner.push_back(whole);
       } else if (stacked != nullptr) {
         inner.push_back(stacked->part(p.part));
+      } else if (dynamic_cast<const Elsewhere*>(whole) != nullptr) {
+        inner.push_back(whole);  // nobody here reads it
       } else {
         ALPA_TRY(const ir::HostTensor tensor, whole->ToHost());
         std::vector<int64_t> start(tensor.shape().dims.size(), 0), extent = tensor.shape().dims;
@@ -106,6 +108,18 @@ int64_t PipelineClient::device_count() const {
   int64_t count = 0;
   for (const PipelineStage& stage : setup_.stages) count += stage.layout.mesh.size();
   return count;
+}
+
+bool PipelineClient::Reads(int32_t input) const {
+  for (size_t s = 0; s < setup_.stages.size(); ++s) {
+    if (clients_[static_cast<size_t>(setup_.pipeline.stages[s].mesh)] == nullptr) continue;
+    for (const StageInput& i : setup_.stages[s].inputs) {
+      if (i.step_input < 0) continue;
+      const int whole = parts_.inputs.empty() ? i.step_input : parts_.inputs[static_cast<size_t>(i.step_input)].whole;
+      if (whole == input) return true;
+    }
+  }
+  return false;
 }
 
 Result<std::unique_ptr<xla::Executable>> PipelineClient::Compile(const xla::ImportedStep&, const plan::Plan&,

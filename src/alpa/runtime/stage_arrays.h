@@ -33,6 +33,20 @@ class InHostMemory : public xla::Array {
 // The same, as an argument of a step.
 std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor, bool answers = true);
 
+// State of which this process has nothing and that no stage of it reads; where it is, it begins.
+class Elsewhere : public xla::Array {
+ public:
+  explicit Elsewhere(ir::Shape shape) : shape_(std::move(shape)) {}
+  const ir::Shape& shape() const override { return shape_; }
+  Status Wait() const override { return Ok(); }
+  Result<ir::HostTensor> ToHost() const override;  // kEnvironment
+  Result<std::vector<ir::HostTensor>> ShardsToHost() const override { return std::vector<ir::HostTensor>(); }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t) const override { return std::vector<xla::ArrayBlock>(); }
+
+ private:
+  ir::Shape shape_;
+};
+
 // The whole of `array` in all processes of `group`, as process `root` has it; `array` is null where there is nothing of
 // it. All processes call it together; `group` null: there is one process.
 Result<ir::HostTensor> FromRoot(const xla::Array* array, const ir::Shape& shape, process::Group* group, int root);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "alpa/runtime/input_names.h"
+#include "alpa/runtime/stage_arrays.h"
 
 namespace alpa::runtime {
 namespace {
@@ -69,8 +70,8 @@ Trainer::Trainer(xla::Client& client, const xla::ImportedStep& step, ir::StepSig
 
 Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla::ImportedStep& step,
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
-                                                 const InputProvider& initial,
-                                                 const xla::MicrobatchSplit& microbatches) {
+                                                 const InputProvider& initial, const xla::MicrobatchSplit& microbatches,
+                                                 std::function<bool(int32_t input)> reads) {
   ALPA_RETURN_IF_ERROR(ir::Verify(signature, step.module));
   ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
   if (signature.loss >= 0) {
@@ -82,6 +83,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla:
     }
   }
   std::unique_ptr<Trainer> trainer(new Trainer(client, step, signature, plan));
+  trainer->reads_ = std::move(reads);
   xla::CompileOptions options;
   options.donate = Donations(signature);
   ALPA_RETURN_IF_ERROR(CheckLayouts(plan, options.donate, trainer->input_names_));
@@ -105,6 +107,11 @@ Status Trainer::SetState(const InputProvider& values) {
   state_.resize(state_inputs_.size());
   for (size_t s = 0; s < state_inputs_.size(); ++s) {
     const size_t i = Index(state_inputs_[s]);
+    if (reads_ != nullptr && !reads_(state_inputs_[s])) {
+      state_[s] = std::make_unique<Elsewhere>(input_shapes_[i]);
+      arguments_[i] = state_[s].get();
+      continue;
+    }
     ALPA_TRY(const ir::HostTensor value, values(state_inputs_[s]));
     if (value.shape() != input_shapes_[i]) {
       return Error{Code::kMismatch,

@@ -43,11 +43,13 @@ class Trainer {
   // taking one input after the other from `initial`. kInvalidInput when the plan gives a state input and its update
   // different layouts, or the loss is not a single number; kMismatch for a plan of another model or values of another
   // shape; errors of the engine and of `initial`. `client` must outlive the result. With `microbatches` above one, each
-  // step runs in that many pieces, the plan being for one device (kInvalidArgument otherwise).
+  // step runs in that many pieces, the plan being for one device (kInvalidArgument otherwise). Of state inputs that
+  // `reads` denies (null: none) this process gets no value: others have the devices that they are for.
   static Result<std::unique_ptr<Trainer>> Create(xla::Client& client, const xla::ImportedStep& step,
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
                                                  const InputProvider& initial,
-                                                 const xla::MicrobatchSplit& microbatches = {});
+                                                 const xla::MicrobatchSplit& microbatches = {},
+                                                 std::function<bool(int32_t input)> reads = nullptr);
 
   // Runs one step on `batch` (one array per batch input, in order) and keeps the updated state. kMismatch when the
   // arrays are not of the inputs' shapes: nothing happened. After any other error the state is lost (its memory was
@@ -81,6 +83,7 @@ class Trainer {
   xla::Client& client_;
   const ir::StepSignature signature_;
   const plan::Plan plan_;
+  std::function<bool(int32_t input)> reads_;
   std::vector<ir::Shape> input_shapes_;
   std::vector<std::string> input_names_;
   std::vector<int32_t> state_inputs_, batch_inputs_, result_outputs_;

@@ -89,6 +89,23 @@ TEST_F(TrainerTest, GivesWhatThisProcessIsToSave) {
   EXPECT_EQ((*state)[1].value, S32({}, {5}));
 }
 
+TEST_F(TrainerTest, AsksForNoStateThatOthersHave) {
+  std::vector<int32_t> asked;
+  const auto initial = [&](int32_t input) {
+    asked.push_back(input);
+    return Initial(input);
+  };
+  auto trainer =
+      Trainer::Create(client_, step_, signature_, plan_, initial, {}, [](int32_t input) { return input != 0; });
+  ASSERT_TRUE(trainer.ok()) << trainer.error().message;
+  EXPECT_EQ(asked, std::vector<int32_t>{1});
+  const auto state = (*trainer)->OwnStateToHost();
+  ASSERT_TRUE(state.ok());
+  ASSERT_EQ(state->size(), 1U);
+  EXPECT_EQ((*state)[0].tensor, 1U);
+  EXPECT_EQ((*trainer)->StateToHost(0).error().code, Code::kEnvironment);
+}
+
 TEST_F(TrainerTest, RefusesAnotherBatchAndGoesOn) {
   auto trainer = Create();
   const auto wrong = Put(F32({2, 2}, {1, 1, 1, 1}));
