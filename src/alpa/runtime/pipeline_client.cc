@@ -62,12 +62,10 @@ class StackingExecutable : public xla::Executable {
     for (const PartOf& p : parts_.inputs) {
       xla::Array* whole = arguments[static_cast<size_t>(p.whole)];
       const auto* stacked = dynamic_cast<const Stacked*>(whole);
-      if (p.part < 0) {
+      if (p.part < 0 || dynamic_cast<const Elsewhere*>(whole) != nullptr) {  // of what is elsewhere nobody reads parts
         inner.push_back(whole);
       } else if (stacked != nullptr) {
         inner.push_back(stacked->part(p.part));
-      } else if (dynamic_cast<const Elsewhere*>(whole) != nullptr) {
-        inner.push_back(whole);  // nobody here reads it
       } else {
         ALPA_TRY(const ir::HostTensor tensor, whole->ToHost());
         std::vector<int64_t> start(tensor.shape().dims.size(), 0), extent = tensor.shape().dims;
