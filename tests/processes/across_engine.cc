@@ -1,9 +1,13 @@
 // One mesh across processes gives the numbers of one process: each process runs these tests (mpirun -n 2 ...), with 4
 // devices in all. Exit status 77: not started by mpirun.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <numeric>
+#include <sstream>
 
 #include "alpa/process/agree.h"
 #include "alpa/process/open_world.h"
@@ -223,6 +227,41 @@ TEST(AcrossProcesses, AllToAllsEveryType) {
 }
 TEST(AcrossProcesses, PermutesEveryType) {
   Reshards(Over({{0, 1}, {}}), Over({{1, 0}, {}}), Meshes()[1], sharding::CollectiveKind::kCollectivePermute);
+}
+
+TEST(AcrossProcesses, EachBlockHasOneOwner) {
+  const ir::HostTensor numbers = Numbers({ir::DType::kF32, {8, 4}});
+  for (const sharding::Spec& spec : {Over({{}, {}}), Over({{0}, {}}), Over({{1}, {}}), Over({{1}, {0}})}) {
+    const auto array = Get(Across().Put(numbers, spec, Meshes()[1]));
+    std::vector<std::string> all;
+    for (size_t number = 0; number < 4; ++number) {
+      std::string mine;
+      for (const ArrayBlock& b : Get(array->OwnBlocksToHost(number))) {
+        EXPECT_EQ(b.value, ir::SliceBlock(numbers, b.block.start, b.block.extent));
+        mine += fmt::format("{} ", fmt::join(b.block.start, " ")) + fmt::format("{}\n", fmt::join(b.block.extent, " "));
+      }
+      std::vector<sharding::Block> blocks;
+      for (const std::string& one : Get(process::GatherTexts(*world, mine))) {
+        std::istringstream text(one);
+        for (sharding::Block b{{0, 0}, {0, 0}}; text >> b.start[0] >> b.start[1] >> b.extent[0] >> b.extent[1];) {
+          blocks.push_back(b);
+        }
+        all.push_back(one);
+      }
+      const Status covers = sharding::CheckCovers(blocks, numbers.shape());
+      EXPECT_TRUE(covers.ok()) << covers.error().message;
+    }
+    // Of copies, each process has a turn.
+    if (spec.replicated()) {
+      for (int r = 0; r < world->size(); ++r) {
+        bool wrote = false;
+        for (size_t i = static_cast<size_t>(r); i < all.size(); i += static_cast<size_t>(world->size())) {
+          wrote = wrote || !all[i].empty();
+        }
+        EXPECT_TRUE(wrote) << "process " << r;
+      }
+    }
+  }
 }
 
 // A small network: contractions over split dimensions, layouts that change on the way; run 30 times without waiting.

@@ -136,6 +136,33 @@ class Kill(unittest.TestCase):
         self.assertEqual(self.ours(text), ["alpa: ended by SIGTERM"], text)
         self.assertEqual(left, [])
 
+    def test_sigterm_may_be_a_wish(self):
+        (self.path / "heed").touch()
+        self.start(2)
+        self.run_.terminate()  # mpirun passes it on after a second
+        self.ended(within=5)
+        heeded = sorted(f.name for f in self.path.glob("heeded-*"))
+        self.assertEqual(heeded, ["heeded-0", "heeded-1"])
+
+    def test_a_wish_reaches_all_from_one(self):
+        (self.path / "heed").touch()
+        self.start(2)
+        os.kill(self.pids[1], signal.SIGTERM)
+        self.ended(within=5)
+        heeded = {f.name: f.read_text() for f in self.path.glob("heeded-*")}
+        self.assertEqual(set(heeded), {"heeded-0", "heeded-1"})
+        self.assertEqual(heeded["heeded-0"], heeded["heeded-1"], "at the same step")
+        self.assertEqual(self.run_.returncode, 3)
+
+    def test_a_death_is_no_wish(self):
+        (self.path / "heed").touch()
+        self.start(3)
+        os.kill(self.pids[1], signal.SIGKILL)
+        text, _ = self.ended(within=10)
+        self.assertEqual(len(self.ours(text)), 1, text)
+        self.assertIn("process 1 (", self.ours(text)[0])
+        self.assertEqual(list(self.path.glob("heeded-*")), [])
+
     def test_a_finished_run_says_nothing(self):
         self.start(3)
         (self.path / "finish").touch()

@@ -7,38 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-PROGRAM = os.path.abspath(sys.argv[1])
-MPIRUN = sys.argv[2:]
-MODELS = Path(__file__).resolve().parent.parent / "models"
+from several import *  # pylint: disable=wildcard-import,unused-wildcard-import
+
 MODEL = str(MODELS / "gpt_tiny_sgd.mlirbc")
-FAILED = []
-
-
-def expect(condition, what, more=""):
-    print(f"{'ok  ' if condition else 'FAIL'} {what}{': ' + str(more) if not condition else ''}", flush=True)
-    if not condition:
-        FAILED.append(what)
-
-
-def command(processes, *arguments):
-    return [*([*MPIRUN, str(processes)] if processes > 1 else []), PROGRAM, *map(str, arguments)]
-
-
-def alpa(processes, *arguments):
-    return subprocess.run(command(processes, *arguments), capture_output=True, text=True, timeout=280)
-
-
-def losses(path):
-    return [json.loads(line)["loss"] for line in Path(path).read_text().splitlines()]
-
-
-def apart(a, b):
-    return max(abs(x - y) for x, y in zip(a, b)) if len(a) == len(b) and a else float("inf")
 
 
 def trains_to_the_same_losses(folder):
@@ -76,8 +51,8 @@ def checks_golden_numbers():
 def tells_errors_once(folder):
     def once(what, processes, text, *arguments):
         run = alpa(processes, "run", *arguments)
-        ours = [line for line in run.stderr.splitlines() if line.startswith("alpa: ")]
-        expect(run.returncode == 2 and len(ours) == 1 and text in ours[0], what, f"{run.returncode}, {run.stderr}")
+        said = ours(run.stderr)
+        expect(run.returncode == 2 and len(said) == 1 and text in said[0], what, f"{run.returncode}, {run.stderr}")
 
     once("a missing model", 2, "no-such-model", folder / "no-such-model")
     once("devices that do not fall on the processes alike", 3, "4 devices do not fall on 3 processes", MODEL, "--devices", 4)
@@ -88,24 +63,22 @@ def tells_errors_once(folder):
 
 def ends_when_one_is_killed(folder):
     checkpoints = folder / "killed"
-    run = subprocess.Popen(command(4, "run", MODEL, "--devices", 4, "--steps", 1000000, "-q", "--checkpoint",
-                                   checkpoints, "--checkpoint-every", 5), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = start(4, "run", MODEL, "--devices", 4, "--steps", 1000000, "-q", "--checkpoint", checkpoints, "--checkpoint-every", 5)
     end = time.time() + 60
     while not list(checkpoints.glob("step-*")) and time.time() < end and run.poll() is None:
         time.sleep(0.1)
-    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(run.pid)], capture_output=True, text=True).stdout
-    pids = [int(line.split()[0]) for line in children.splitlines() if PROGRAM in line]
-    expect(len(pids) == 4, "four processes run", children)
-    if len(pids) != 4:
+    processes = pids(run)
+    expect(len(processes) == 4, "four processes run", processes)
+    if len(processes) != 4:
         run.kill()
         return
-    start = time.time()
-    os.kill(pids[1], signal.SIGKILL)
+    begin = time.time()
+    os.kill(processes[1], signal.SIGKILL)
     out, err = run.communicate(timeout=60)
-    took = time.time() - start
-    ours = [line for line in err.splitlines() if line.startswith("alpa: ")]
+    took = time.time() - begin
     expect(took < 10 and run.returncode != 0, "a killed process ends all within 10 s", f"{took} s, {run.returncode}")
-    expect(len(ours) == 1 and "process 1 (" in ours[0] and "step " in ours[0], "one message says who and where", err)
+    said = ours(err)
+    expect(len(said) == 1 and "process 1 (" in said[0] and "step " in said[0], "one message says who and where", err)
     left = [f.name for f in checkpoints.iterdir() if not f.name.startswith("step-")]
     expect(left == [], "no half-written checkpoint stays", left)
 
@@ -130,7 +103,8 @@ def stages_on_different_hosts(folder):
     plan, checkpoints = folder / "local-2x2.json", folder / "staged"
     whole, first, rest = folder / "w.json", folder / "f.json", folder / "r.json"
     alpa(1, "run", model, "--plan", plan, "--steps", 5, "-q", "--metrics", whole)
-    alpa(2, "run", model, "--plan", plan, "--steps", 3, "-q", "--metrics", first, "--checkpoint", checkpoints)
+    run = alpa(2, "run", model, "--plan", plan, "--steps", 3, "-q", "--metrics", first, "--checkpoint", checkpoints)
+    expect(run.returncode == 0, "two stages save", run.stderr)
     run = alpa(1, "run", model, "--steps", 5, "-q", "--metrics", rest, "--checkpoint", checkpoints, "--resume")
     expect(run.returncode == 0 and apart(losses(first) + losses(rest), losses(whole)) < 1e-4,
            "one device goes on from the checkpoint of two stages", run.stderr)
@@ -142,4 +116,4 @@ with tempfile.TemporaryDirectory() as name:
     checks_golden_numbers()
     tells_errors_once(Path(name))
     ends_when_one_is_killed(Path(name))
-sys.exit(f"{len(FAILED)} failed" if FAILED else 0)
+finish()

@@ -34,6 +34,11 @@ CatchInterrupt::~CatchInterrupt() {
   for (const auto& [signal, before] : before_) sigaction(signal, &before, nullptr);
 }
 
+void CatchInterrupt::Catch(int signal) const {
+  int none = 0;
+  caught_signal.compare_exchange_strong(none, signal);
+}
+
 int CatchInterrupt::signal() const { return caught_signal; }
 
 }  // namespace alpa::driver

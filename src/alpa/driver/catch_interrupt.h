@@ -20,6 +20,8 @@ class CatchInterrupt {
   bool caught() const { return signal() != 0; }
   // The signal that was caught; 0: none yet.
   int signal() const;
+  // As if `signal` had come, for one that others listen to. From any thread.
+  void Catch(int signal) const;
 
  private:
   std::vector<std::pair<int, struct sigaction>> before_;

@@ -36,6 +36,22 @@ Result<int> Processes::Largest(int mine) const {
   return largest;
 }
 
+runtime::Peers Processes::Peers(std::string_view name) const {
+  runtime::Peers peers;
+  if (world == nullptr) return peers;
+  peers.rank = world->rank();
+  peers.count = world->size();
+  const std::shared_ptr<process::Group> group = process::Duplicate(*world, name);
+  peers.agree = [group](const Status& mine) { return process::AgreeOn(*group, mine); };
+  return peers;
+}
+
+std::shared_ptr<void> Processes::OnSigterm(std::function<void()> wish) const {
+  if (watch == nullptr) return nullptr;
+  watch->OnSigterm(std::move(wish));
+  return {watch.get(), [](process::Watch* w) { w->OnSigterm(nullptr); }};
+}
+
 Status Processes::EndWith(const Status& status) const {
   if (watch != nullptr && !status.ok()) watch->Fail(status.error());
   return status;
@@ -54,8 +70,11 @@ Result<Processes> OpenProcesses(Seconds hang_limit, std::function<void()> before
   return processes;
 }
 
-void LeaveErrorsToFirst(const Processes& processes) {
-  if (!processes.first()) Silence(stderr);
+void SayOnce(const Processes& processes, const Status& outcome) {
+  if (processes.world == nullptr || outcome.ok()) return;
+  std::fflush(stdout);
+  if (processes.first()) std::fprintf(stderr, "alpa: %s\n", ToString(outcome.error()).c_str());
+  Silence(stderr);
 }
 
 }  // namespace alpa::driver

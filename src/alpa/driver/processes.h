@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "alpa/base/result.h"
 #include "alpa/base/units.h"
 #include "alpa/process/group.h"
 #include "alpa/process/watch.h"
+#include "alpa/runtime/peers.h"
 
 namespace alpa::driver {
 
@@ -28,6 +30,11 @@ struct Processes {
   Status AgreeOnValue(const std::string& what, const std::string& value) const;
   // The largest of the numbers that the processes give.
   Result<int> Largest(int mine) const;
+  // For what they do together beside the rest, in a thread of its own; `name` must not be used twice.
+  runtime::Peers Peers(std::string_view name) const;
+  // While the result lives, a SIGTERM that says nothing of the death of another process calls `wish` instead of ending
+  // all. Of one process alone: nothing.
+  [[nodiscard]] std::shared_ptr<void> OnSigterm(std::function<void()> wish) const;
   // Of an error in the midst of what the processes do together: with several, ends all of them with it and does not
   // return.
   Status EndWith(const Status& status) const;
@@ -37,8 +44,8 @@ struct Processes {
 // In all processes but the first what goes to stdout from then on is thrown away. Errors of process::OpenWorld.
 Result<Processes> OpenProcesses(Seconds hang_limit, std::function<void()> before_ending);
 
-// To be called at the end of a command with its outcome, on which the processes have agreed: leaves it to the first one
-// to print.
-void LeaveErrorsToFirst(const Processes& processes);
+// To be called at the end of a command with its outcome, on which the processes have agreed: the first one says it, and
+// nobody says it again. Before they part, which an mpirun that is ending them may never let them do.
+void SayOnce(const Processes& processes, const Status& outcome);
 
 }  // namespace alpa::driver

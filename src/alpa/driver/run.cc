@@ -16,6 +16,7 @@
 #include "alpa/driver/choose_plan.h"
 #include "alpa/driver/metrics.h"
 #include "alpa/driver/processes.h"
+#include "alpa/driver/run_checkpoints.h"
 #include "alpa/driver/session.h"
 #include "alpa/driver/trace.h"
 #include "alpa/driver/version.h"
@@ -24,17 +25,16 @@
 #include "alpa/report/collectives.h"
 #include "alpa/report/loss_curve.h"
 #include "alpa/report/progress.h"
-#include "alpa/runtime/background_saver.h"
-#include "alpa/runtime/checkpoint.h"
+#include "alpa/runtime/checkpoint_folder.h"
 #include "alpa/runtime/pipeline_client.h"
 #include "alpa/runtime/prefetch.h"
-#include "alpa/runtime/save_checkpoint.h"
 
 namespace alpa::driver {
 namespace {
 
 constexpr int64_t kDefaultSteps = 10;
 constexpr size_t kLossesInCheckpoint = 10;
+constexpr int kCannotSave = 1000;  // among the numbers of signals
 
 Error Contradiction(const std::string& what) { return {Code::kInvalidArgument, what, ""}; }
 
@@ -59,19 +59,26 @@ Status CheckOptions(const RunOptions& o) {
 class Training {
  public:
   Training(const RunOptions& options, const Processes& processes)
-      : options_(options), processes_(processes), gate_(options.gate) {}
+      : options_(options),
+        processes_(processes),
+        gate_(options.gate),
+        checkpoints_({options.checkpoint, options.resume, options.keep}, session_, processes) {}
 
   Status Run() {
     ALPA_RETURN_IF_ERROR(processes_.Agree(Prepare()));
-    if (options_.gate.stop_after.has_value() && !gate_.Stops(Phase::kRun)) return Ok();
+    if (data_ == nullptr) return Ok();  // the gate has stopped before
     ALPA_RETURN_IF_ERROR(AgreeOnRun());
+    ALPA_RETURN_IF_ERROR(processes_.Agree(Resume()));
+    ALPA_RETURN_IF_ERROR(processes_.Agree(Compile()));
+    if (options_.gate.stop_after.has_value() && !gate_.Stops(Phase::kRun)) return Ok();
     ALPA_RETURN_IF_ERROR(processes_.EndWith(Steps()));
+    ALPA_RETURN_IF_ERROR(processes_.Agree(saving_));
     processes_.At("after the last step");
     return processes_.Agree(Report());
   }
 
  private:
-  // All up to the compiled step; nothing here waits for another process.
+  // All up to the opened inputs; nothing here waits for another process.
   Status Prepare() {
     ALPA_RETURN_IF_ERROR(CheckOptions(options_));
     ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
@@ -85,9 +92,8 @@ class Training {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.save_plan, plan::ToJson(session_.plan)));
     }
     if (gate_.Stops(Phase::kPlan)) return Ok();
-    ALPA_RETURN_IF_ERROR(OpenInputs());
-    ALPA_RETURN_IF_ERROR(OpenCheckpoints());
-    return Compile();
+    ALPA_RETURN_IF_ERROR(checkpoints_.CheckFolder());
+    return OpenInputs();
   }
 
   // That all processes train the same model on the same data, from the same step on.
@@ -99,7 +105,9 @@ class Training {
     }
     ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("source of data", data_->Describe()));
     ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("number of steps", fmt::format("{}", LastStep())));
-    return processes_.AgreeOnValue("step to go on from", fmt::format("{}", first_step_));
+    return processes_.AgreeOnValue("use of checkpoints",
+                                   fmt::format("{} {} {} {}", options_.checkpoint.string(), options_.checkpoint_every,
+                                               options_.keep, options_.resume));
   }
 
   // Where the run starts: golden file, given values, the sidecar's rules, or a guess.
@@ -132,41 +140,19 @@ class Training {
     return Ok();
   }
 
-  Status OpenCheckpoints() {
-    if (options_.checkpoint.empty()) return Ok();
-    ALPA_RETURN_IF_ERROR(runtime::CheckCheckpointFolder(options_.checkpoint, session_.module()));
-    if (!options_.resume) {
-      const auto existing = runtime::ListCheckpoints(options_.checkpoint);
-      if (existing.ok() && !existing->empty()) {
-        return Error{Code::kInvalidArgument,
-                     fmt::format("{} already holds checkpoints, up to step {}", options_.checkpoint.string(),
-                                 existing->back().step),
-                     "add --resume to go on from there, or choose another folder"};
-      }
-      return Ok();
-    }
-    ALPA_TRY(runtime::NewestSound newest,
-             runtime::LoadNewestSound(options_.checkpoint, session_.module(), session_.signature()));
-    resumed_ = std::move(newest.checkpoint);
-    const runtime::CheckpointInfo& info = resumed_->info();
-    if (info.data != data_->Describe() || info.seed != options_.seed) {
-      return Error{Code::kMismatch,
-                   fmt::format("{} was trained on other data: {} (seed {}), now {} (seed {})",
-                               resumed_->folder().string(), info.data, info.seed, data_->Describe(), options_.seed),
-                   "give the same --data, --init and --seed, or start anew in another folder"};
-    }
-    for (const Error& damaged : newest.damaged) {
-      fmt::print(stderr, "warning: {}; going on from {}\n", damaged.message, resumed_->folder().string());
-    }
-    runtime::RemoveStale(options_.checkpoint);
-    first_step_ = done_ = info.step;
-    losses_in_checkpoint_ = info.losses;
-    return data_->Seek(info.data_position);
+  // All processes together: each checks a part of the checkpoint.
+  Status Resume() {
+    ALPA_RETURN_IF_ERROR(checkpoints_.Resume(*data_, options_.seed));
+    if (!checkpoints_.resumed().has_value()) return Ok();
+    first_step_ = done_ = checkpoints_.resumed()->info().step;
+    losses_in_checkpoint_ = checkpoints_.resumed()->info().losses;
+    return Ok();
   }
 
   Status Compile() {
     const runtime::InputProvider provider = [this](int32_t input) {
-      return resumed_.has_value() ? resumed_->Value(input) : initial_->Value(input);
+      const auto& resumed = checkpoints_.resumed();
+      return resumed.has_value() ? resumed->Value(input) : initial_->Value(input);
     };
     ALPA_TRY(trainer_, CompileSession(session_, provider, gate_));
     if (session_.plan.prediction.has_value() || options_.gate.verbose) {
@@ -186,9 +172,10 @@ class Training {
   }
 
   Status Steps() {
-    // Of several processes SIGTERM is the watch's: mpirun sends it when one of them has died.
+    // Of several processes SIGTERM is the watch's: mpirun sends it also when one of them has died.
     const CatchInterrupt interrupt(processes_.count() > 1 ? std::vector<int>{SIGINT, SIGUSR1}
                                                           : std::vector<int>{SIGINT, SIGTERM});
+    const auto heeding = processes_.OnSigterm([&interrupt] { interrupt.Catch(SIGTERM); });
     const Throughput throughput = ThroughputOf(session_);
     ALPA_TRY(Metrics metrics,
              Metrics::Open(options_.metrics, options_.resume ? std::optional(first_step_) : std::nullopt));
@@ -213,16 +200,18 @@ class Training {
       ALPA_RETURN_IF_ERROR(
           metrics.Write({done_, result.loss, result.wall, static_cast<double>(throughput.per_step) / result.wall.value,
                          throughput.unit, FlopsOfStep(), TimelineOfStep()}));
-      ALPA_RETURN_IF_ERROR(SaveResult(saver_.Poll()));
       const bool due = options_.checkpoint_every > 0 && done_ % options_.checkpoint_every == 0;
-      ALPA_TRY(const int signal, processes_.Largest(interrupt.signal()));
-      stop = signal != 0;
-      interrupted_by_ = done_ < LastStep() ? signal : 0;
-      if (due || done_ == LastStep() || stop) ALPA_RETURN_IF_ERROR(Save(*prefetcher, progress));
+      // All processes stop at the same step, whichever of them got the signal or could not save.
+      ALPA_TRY(const int why, processes_.Largest(checkpoints_.failed() ? kCannotSave : interrupt.signal()));
+      stop = why != 0;
+      if (why != kCannotSave && done_ < LastStep()) interrupted_by_ = why;
+      if (due || done_ == LastStep() || stop) {
+        ALPA_TRY(const bool saving, Save(*prefetcher, progress));
+        if (!saving) return Ok();
+      }
     }
-    auto saved = saver_.Wait();
-    if (!saved.ok()) return SaveResult(saved.error());
-    saved_ = saved->value_or("");
+    processes_.At("the last checkpoint", /*waiting=*/true);
+    saving_ = checkpoints_.Settle();
     if (progress.has_value()) progress->Finish();
     return Ok();
   }
@@ -249,12 +238,13 @@ class Training {
     return check_ != nullptr ? check_->AfterStep(step, *trainer_, result) : Ok();
   }
 
-  // Copies the state, which the next step consumes, and has it written while training goes on.
-  Status Save(const runtime::Prefetcher& prefetcher, std::optional<report::Progress>& progress) {
-    if (options_.checkpoint.empty()) return Ok();
+  // Has the state written while training goes on. False when the save before has failed: `saving_` says why.
+  Result<bool> Save(const runtime::Prefetcher& prefetcher, std::optional<report::Progress>& progress) {
+    if (options_.checkpoint.empty()) return true;
     processes_.At(fmt::format("the checkpoint of step {}", done_));
-    if (saver_.busy() && progress.has_value()) progress->Say("waiting for the last checkpoint to be written");
-    if (const auto last = saver_.Wait(); !last.ok()) return SaveResult(last.error());
+    if (checkpoints_.busy() && progress.has_value()) progress->Say("waiting for the last checkpoint to be written");
+    saving_ = checkpoints_.Settle();
+    if (!saving_.ok()) return false;
     runtime::CheckpointInfo info;
     info.step = done_;
     info.data_position = prefetcher.position();
@@ -265,37 +255,19 @@ class Training {
     info.losses.insert(info.losses.end(), losses_.begin(), losses_.end());
     if (info.losses.size() > kLossesInCheckpoint)
       info.losses.erase(info.losses.begin(), info.losses.end() - kLossesInCheckpoint);
-    ALPA_TRY(auto copy, trainer_->StateToHost());  // all processes together
-    if (!processes_.first()) return Ok();
-    const auto state = std::make_shared<std::vector<ir::HostTensor>>(std::move(copy));
-    return saver_.Start([this, info, state] {
-      return runtime::SaveCheckpoint(
-          options_.checkpoint, info, session_.module(), session_.signature(),
-          [&state](size_t index) -> Result<ir::HostTensor> { return std::move((*state)[index]); }, {options_.keep});
-    });
-  }
-
-  // An error of saving, with what there is to go on from.
-  Status SaveResult(const Status& status) const {
-    if (status.ok() || !status.error().hint.empty()) return status;
-    Error error = status.error();
-    const auto entries = runtime::ListCheckpoints(options_.checkpoint);
-    if (entries.ok() && !entries->empty()) {
-      error.hint =
-          fmt::format("the newest checkpoint is {}; go on from there with --resume", entries->back().folder.string());
-    }
-    return error;
+    ALPA_RETURN_IF_ERROR(checkpoints_.Start(std::move(info), *trainer_));
+    return true;
   }
 
   // What a signal ended.
   Error Interrupted() const {
     const char* const name = interrupted_by_ == SIGINT ? "SIGINT" : interrupted_by_ == SIGTERM ? "SIGTERM" : "SIGUSR1";
     const std::string where = fmt::format("{}: {} of {} steps done", name, done_, LastStep());
-    if (!saved_.empty()) {
-      return {Code::kInterrupted, fmt::format("{}, saved as {}", where, saved_.string()), "go on with --resume"};
+    if (const auto& saved = checkpoints_.saved(); !saved.empty()) {
+      return {Code::kInterrupted, fmt::format("{}, saved as {}", where, saved.string()), "go on with --resume"};
     }
-    if (resumed_.has_value() && done_ == first_step_) {
-      return {Code::kInterrupted, fmt::format("{}, none since {}", where, resumed_->folder().string()),
+    if (const auto& resumed = checkpoints_.resumed(); resumed.has_value() && done_ == first_step_) {
+      return {Code::kInterrupted, fmt::format("{}, none since {}", where, resumed->folder().string()),
               "go on with --resume"};
     }
     return {Code::kInterrupted, fmt::format("{}, not saved", where),
@@ -354,7 +326,7 @@ class Training {
     } else if (done_ > first_step_) {
       fmt::print("steps {}-{} done; the step has no loss\n", first_step_ + 1, done_);
     }
-    if (!saved_.empty()) fmt::print("checkpoint: {}\n", saved_.string());
+    if (!checkpoints_.saved().empty()) fmt::print("checkpoint: {}\n", checkpoints_.saved().string());
     ALPA_RETURN_IF_ERROR(ReportPipeline());
     if (!options_.loss_curve.empty() && !losses_.empty()) {
       ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.loss_curve, report::LossCurveSvg(loss_steps_, losses_)));
@@ -388,7 +360,6 @@ class Training {
   std::unique_ptr<GoldenCheck> check_;
   std::unique_ptr<runtime::InitialValues> initial_;
   std::unique_ptr<runtime::DataSource> data_;
-  std::optional<runtime::Checkpoint> resumed_;
   std::unique_ptr<runtime::Trainer> trainer_;
   runtime::DeviceBatch last_batch_;
   int64_t first_step_ = 0;  // steps done before this run
@@ -396,10 +367,10 @@ class Training {
   Seconds last_wall_;       // of the last step
   std::vector<double> loss_steps_, losses_;
   std::vector<double> losses_in_checkpoint_;
-  std::filesystem::path saved_;
   int interrupted_by_ = 0;  // a signal; 0: none
   bool warned_ = false;
-  runtime::BackgroundSaver saver_;  // last: its thread uses the others
+  Status saving_;               // the outcome of the last checkpoint, the same in all processes
+  RunCheckpoints checkpoints_;  // last: its thread uses the others
 };
 
 // Trains, together with the other processes if there are any. `first`: whether this is the one that prints.
@@ -416,7 +387,7 @@ Status RunTogether(const RunOptions& options, bool* first) {
     for (auto* path : {&mine.save_plan, &mine.metrics, &mine.loss_curve, &mine.trace}) path->clear();
   }
   const Status status = Training(mine, processes).Run();
-  LeaveErrorsToFirst(processes);
+  SayOnce(processes, status);
   return status;
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <stdlib.h>  // NOLINT(modernize-deprecated-headers): setenv is POSIX
 
+#include <functional>
+
 #include "alpa/base/disk_cache.h"
 #include "alpa/base/file.h"
 #include "alpa/driver/microbatches.h"
@@ -10,6 +12,7 @@
 #include "alpa/plan/data_parallel.h"
 #include "alpa/plan/pipeline_plan.h"
 #include "alpa/plan/plan_family.h"
+#include "alpa/runtime/pipeline_client.h"
 
 namespace alpa::driver {
 namespace {
@@ -187,8 +190,12 @@ Result<std::unique_ptr<runtime::Trainer>> CompileSession(const Session& session,
   return gate.Run<TrainerPtr>(
       Phase::kCompile,
       [&] {
+        std::function<bool(int32_t)> reads;
+        if (const auto* stages = dynamic_cast<const runtime::PipelineClient*>(session.client.get())) {
+          reads = [stages](int32_t input) { return stages->Reads(input); };
+        }
         return runtime::Trainer::Create(*session.client, session.loaded.step, session.signature(), session.plan,
-                                        initial, session.microbatches);
+                                        initial, session.microbatches, reads);
       },
       [](const TrainerPtr&) { return Ok(); }, "hlo",
       [](const TrainerPtr& trainer) { return trainer->executable().HloText(); });

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace alpa::process {
@@ -117,6 +118,11 @@ class WatchImpl : public Watch {
     return activities_.emplace_back();
   }
 
+  void OnSigterm(std::function<void()> wish) override {
+    const std::lock_guard lock(mutex_);
+    wish_ = std::move(wish);
+  }
+
   void Fail(const Error& error) override {
     std::unique_lock lock(mutex_);
     failure_ = error;
@@ -143,11 +149,25 @@ class WatchImpl : public Watch {
         CheckHang();
       } else {
         CheckDead(kSilence);
-        if (!ended_ && Since(signal) > kListen)
-          End(kTermStatus, "ended by SIGTERM", group_->rank() == FirstAlive(kSilence));
+        if (!ended_ && Since(signal) > kListen) {
+          if (Heed()) {
+            terminated = false;
+            signal = {};
+          } else {
+            End(kTermStatus, "ended by SIGTERM", group_->rank() == FirstAlive(kSilence));
+          }
+        }
       }
       std::this_thread::sleep_for(signal == Clock::time_point{} ? kBeat : kBeat / 4);
     }
+  }
+
+  // Tells the wish that SIGTERM came, if there is one that does not know.
+  bool Heed() {
+    const std::lock_guard lock(mutex_);
+    if (wish_ == nullptr) return false;
+    std::exchange(wish_, nullptr)();
+    return true;
   }
 
   Beat Mine(Beat::Kind kind) {
@@ -291,6 +311,7 @@ class WatchImpl : public Watch {
   std::mutex mutex_;
   std::condition_variable failed_;
   std::optional<Error> failure_;     // of Fail
+  std::function<void()> wish_;       // of OnSigterm
   std::deque<Activity> activities_;  // grows, never moves
   std::vector<Peer> peers_;          // the thread's; the own entry is a mirror
   std::atomic<bool> stop_ = false, ended_ = false;

@@ -21,6 +21,7 @@ struct WatchOptions {
   // own thread, while all other threads still run.
   std::function<void()> before_ending;
   // SIGTERM, by which mpirun ends the others a second before it kills them, becomes a question to the watch: who died?
+  // When nobody has, it is somebody's wish that all end: see OnSigterm.
   bool catch_sigterm = true;
   // How to print and how to end, for tests. The defaults write to stderr, and exit at once.
   std::function<void(const std::string& message)> print;
@@ -35,6 +36,10 @@ class Watch {
   virtual ~Watch() = default;  // tells the others that this process ends as it should
   // What a worker thread of this process is doing; valid as long as the watch. Any number of workers.
   virtual Activity& AddActivity() = 0;
+  // What to do about a SIGTERM that says nothing of a death: `wish` is called, once, from the watch's thread, and is to
+  // see to it that the work ends in good order; a second SIGTERM ends this process. Null, as at first: so does the
+  // first.
+  virtual void OnSigterm(std::function<void()> wish) = 0;
   // Ends all processes because of an error of this one, which prints it; with the default `end` it does not return.
   virtual void Fail(const Error& error) = 0;
 };

@@ -68,10 +68,6 @@ Result<SafetensorsFile> OpenShard(const fs::path& folder, const ManifestShard& s
   return Error{Code::kCorrupt, fmt::format("{}: not the file that the manifest describes (damaged)", file->path()), ""};
 }
 
-Error Elsewhere(const fs::path& folder) {
-  return {Code::kCorrupt, fmt::format("{}: another process found it damaged", folder.string()), ""};
-}
-
 }  // namespace
 
 Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& module,
@@ -185,19 +181,14 @@ Result<NewestSound> LoadNewestSound(const fs::path& dir, const ir::Module& modul
   std::error_code error;
   const bool direct = fs::exists(dir / kManifestFile, error);
   const auto entries = direct ? std::vector<CheckpointEntry>{{0, dir}} : ListSome(dir);
-  ALPA_TRY(const bool listed, peers.all_agree(entries.ok()));
-  if (!entries.ok()) return entries.error();
-  if (!listed) return Error{Code::kNotFound, fmt::format("{}: another process sees no checkpoints", dir.string()), ""};
+  if (const Status all = peers.agree(entries.ok() ? Ok() : Status(entries.error())); !all.ok()) return all.error();
   std::vector<Error> damaged;
   for (auto entry = entries->rbegin(); entry != entries->rend(); ++entry) {
     auto checkpoint = Checkpoint::Open(entry->folder, module, signature, peers.rank, peers.count);
-    ALPA_TRY(const bool sound, peers.all_agree(checkpoint.ok()));
-    if (sound) return NewestSound{*std::move(checkpoint), std::move(damaged)};
-    const bool mine = !checkpoint.ok() && checkpoint.error().code != Code::kCorrupt;
-    ALPA_TRY(const bool skip, peers.all_agree(!mine));
-    if (mine) return checkpoint.error();
-    damaged.push_back(checkpoint.ok() ? Elsewhere(entry->folder) : checkpoint.error());
-    if (!skip) return damaged.back();
+    const Status sound = peers.agree(checkpoint.ok() ? Ok() : Status(checkpoint.error()));
+    if (sound.ok()) return NewestSound{*std::move(checkpoint), std::move(damaged)};
+    if (sound.error().code != Code::kCorrupt) return sound.error();
+    damaged.push_back(sound.error());
   }
   Error newest = damaged.front();
   if (damaged.size() > 1) newest.hint = fmt::format("none of the {} checkpoints there is sound", damaged.size());

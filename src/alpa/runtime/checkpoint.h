@@ -11,7 +11,6 @@
 #include "alpa/ir/host_tensor.h"
 #include "alpa/ir/module.h"
 #include "alpa/ir/step.h"
-#include "alpa/runtime/block.h"
 #include "alpa/runtime/checkpoint_folder.h"
 #include "alpa/runtime/manifest.h"
 #include "alpa/runtime/peers.h"

@@ -110,8 +110,16 @@ void RemoveStale(const fs::path& dir) {
     const auto pid = ParseNumber(number);
     if (!pid && !number.empty()) continue;
     const bool running = pid && *pid != ::getpid() && (::kill(static_cast<pid_t>(*pid), 0) == 0 || errno != ESRCH);
-    std::error_code ignored;
-    if (!running) fs::remove_all(dir / name, ignored);
+    if (running) continue;
+    // What several processes write may be put into place by another one at this very moment: it is taken away first,
+    // so that it comes into place as a whole or not at all.
+    fs::path doomed = dir / name;
+    std::error_code error;
+    if (number.empty()) {
+      doomed = dir / fmt::format("{}.old{}{}", name.substr(0, at), kTemporary, ::getpid());
+      fs::rename(dir / name, doomed, error);
+    }
+    if (!error) fs::remove_all(doomed, error);
   }
 }
 

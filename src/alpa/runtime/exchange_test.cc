@@ -18,6 +18,9 @@ class Parts : public xla::Array {
   Status Wait() const override { return Ok(); }
   Result<ir::HostTensor> ToHost() const override { return parts_.front(); }
   Result<std::vector<ir::HostTensor>> ShardsToHost() const override { return parts_; }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t) const override {
+    return Error{Code::kUnsupported, "nothing is saved", ""};
+  }
 
  private:
   std::vector<ir::HostTensor> parts_;

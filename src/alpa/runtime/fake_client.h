@@ -34,6 +34,14 @@ class FakeArray : public xla::Array {
     }
     return out;
   }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t number) const override {
+    ALPA_TRY(const ir::HostTensor whole, ToHost());
+    std::vector<xla::ArrayBlock> out;
+    for (const auto& owned : sharding::OwnedBlocks(number, shape(), spec_, mesh_)) {
+      out.push_back({owned.block, ir::SliceBlock(whole, owned.block.start, owned.block.extent)});
+    }
+    return out;
+  }
 
   bool donated = false;
   std::optional<Error> failure;

@@ -9,9 +9,12 @@
 #include "alpa/base/result.h"
 #include "alpa/ir/shape.h"
 #include "alpa/ir/step.h"
-#include "alpa/runtime/block.h"
+#include "alpa/sharding/block.h"
 
 namespace alpa::runtime {
+
+using sharding::Block;
+using sharding::WholeBlock;
 
 // 1: one file, state.safetensors. 2: one file per writer, tensors in blocks.
 inline constexpr int kCheckpointVersion = 2;

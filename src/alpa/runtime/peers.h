@@ -13,8 +13,9 @@ namespace alpa::runtime {
 struct Peers {
   int rank = 0;   // of this process, 0 .. count - 1
   int count = 1;  // processes
-  // Whether all processes say true. Returns when all have called it. An error when one of them is gone.
-  std::function<Result<bool>(bool mine)> all_agree = [](bool mine) -> Result<bool> { return mine; };
+  // The same outcome everywhere (process::AgreeOn): ok when all are; else the error of the first process that has one.
+  // Returns when all have called it. An error when one of them is gone.
+  std::function<Status(const Status& mine)> agree = [](const Status& mine) { return mine; };
 };
 
 }  // namespace alpa::runtime

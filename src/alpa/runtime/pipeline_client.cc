@@ -32,6 +32,17 @@ class Stacked : public xla::Array {
     ALPA_TRY(ir::HostTensor whole, ToHost());
     return std::vector<ir::HostTensor>{std::move(whole)};
   }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t number) const override {
+    std::vector<xla::ArrayBlock> out;
+    for (size_t k = 0; k < parts_.size(); ++k) {
+      ALPA_TRY(std::vector<xla::ArrayBlock> blocks, parts_[k]->OwnBlocksToHost(number));
+      for (xla::ArrayBlock& block : blocks) {
+        block.block.start[0] = static_cast<int64_t>(k);  // a part has extent 1 there
+        out.push_back(std::move(block));
+      }
+    }
+    return out;
+  }
   xla::Array* part(int k) const { return parts_[static_cast<size_t>(k)].get(); }
 
  private:
@@ -51,7 +62,7 @@ class StackingExecutable : public xla::Executable {
     for (const PartOf& p : parts_.inputs) {
       xla::Array* whole = arguments[static_cast<size_t>(p.whole)];
       const auto* stacked = dynamic_cast<const Stacked*>(whole);
-      if (p.part < 0) {
+      if (p.part < 0 || dynamic_cast<const Elsewhere*>(whole) != nullptr) {  // of what is elsewhere nobody reads parts
         inner.push_back(whole);
       } else if (stacked != nullptr) {
         inner.push_back(stacked->part(p.part));
@@ -97,6 +108,18 @@ int64_t PipelineClient::device_count() const {
   return count;
 }
 
+bool PipelineClient::Reads(int32_t input) const {
+  for (size_t s = 0; s < setup_.stages.size(); ++s) {
+    if (clients_[static_cast<size_t>(setup_.pipeline.stages[s].mesh)] == nullptr) continue;
+    for (const StageInput& i : setup_.stages[s].inputs) {
+      if (i.step_input < 0) continue;
+      const int whole = parts_.inputs.empty() ? i.step_input : parts_.inputs[static_cast<size_t>(i.step_input)].whole;
+      if (whole == input) return true;
+    }
+  }
+  return false;
+}
+
 Result<std::unique_ptr<xla::Executable>> PipelineClient::Compile(const xla::ImportedStep&, const plan::Plan&,
                                                                  const xla::CompileOptions&) {
   std::vector<xla::Client*> clients;
@@ -115,13 +138,13 @@ Result<std::unique_ptr<xla::Executable>> PipelineClient::CompileMicrobatched(con
 
 Result<std::unique_ptr<xla::Array>> PipelineClient::Put(const ir::HostTensor& tensor, const sharding::Spec&,
                                                         const cluster::Mesh&) {
-  return HostArray(tensor);
+  return HostArray(tensor, group_ == nullptr || group_->rank() == 0);
 }
 
 Result<std::unique_ptr<xla::Array>> PipelineClient::PutParts(std::vector<ir::HostTensor> parts, const ir::Shape&,
                                                              const sharding::Spec&, const cluster::Mesh&) {
   ALPA_CHECK(parts.size() == 1, "arrays outside of stages are whole");
-  return HostArray(std::move(parts.front()));
+  return HostArray(std::move(parts.front()), group_ == nullptr || group_->rank() == 0);
 }
 
 }  // namespace alpa::runtime

@@ -50,6 +50,9 @@ class PipelineClient : public xla::Client {
   Result<std::unique_ptr<xla::Array>> PutParts(std::vector<ir::HostTensor> parts, const ir::Shape& shape,
                                                const sharding::Spec& spec, const cluster::Mesh& mesh) override;
 
+  // Whether a stage of this process reads input `input` of the step.
+  bool Reads(int32_t input) const;
+
   const PipelineSetup& setup() const { return setup_; }
   // Of the last step.
   const StepTimeline& timeline() const { return timeline_; }

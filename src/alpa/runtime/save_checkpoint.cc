@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <exception>
+#include <functional>
 #include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -129,14 +132,13 @@ void RemoveOld(const fs::path& dir, int64_t step, int keep, const ir::Module& mo
   }
 }
 
-// Ends a stage of saving: this process's error, or that another has one.
-Status Agree(const Status& mine, std::string_view what, const fs::path& target, const Peers& peers) {
-  const auto all = peers.all_agree(mine.ok());
-  if (!mine.ok()) return mine;
-  if (!all.ok()) return all.error();
-  if (*all) return Ok();
-  return Error{Code::kEnvironment, fmt::format("{}: another process could not {}", target.string(), what),
-               "its own message says why"};
+// What libraries throw (no memory) as an error: the others wait for this process's word.
+Result<Manifest> NoThrow(const std::function<Result<Manifest>()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    return Error{Code::kEnvironment, std::string("saving a checkpoint failed: ") + error.what(), ""};
+  }
 }
 
 }  // namespace
@@ -156,11 +158,12 @@ Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info,
   const fs::path temporary = TemporaryCheckpointPath(dir, info.step, peers.count);
   const auto run = [&]() -> Status {
     const Status begun = first ? Begin(dir, target, temporary, module) : Ok();
-    ALPA_RETURN_IF_ERROR(Agree(begun, "begin it", target, peers));
-    Result<Manifest> written = WriteShard(temporary, EmptyManifest(info, module, signature), blocks, values, peers);
-    ALPA_RETURN_IF_ERROR(Agree(written.ok() ? Ok() : written.error(), "write its part", target, peers));
+    ALPA_RETURN_IF_ERROR(peers.agree(begun));
+    Result<Manifest> written =
+        NoThrow([&] { return WriteShard(temporary, EmptyManifest(info, module, signature), blocks, values, peers); });
+    ALPA_RETURN_IF_ERROR(peers.agree(written.ok() ? Ok() : Status(written.error())));
     const Status done = first ? Commit(temporary, target, peers.count, *std::move(written)) : Ok();
-    return Agree(done, "put it into place", target, peers);
+    return peers.agree(done);
   };
   if (const Status status = run(); !status.ok()) {
     std::error_code ignored;

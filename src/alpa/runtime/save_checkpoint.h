@@ -12,7 +12,6 @@
 #include "alpa/base/result.h"
 #include "alpa/ir/module.h"
 #include "alpa/ir/step.h"
-#include "alpa/runtime/block.h"
 #include "alpa/runtime/manifest.h"
 #include "alpa/runtime/peers.h"
 #include "alpa/runtime/safetensors.h"
@@ -39,7 +38,7 @@ struct SaveOptions {
 // list, their values; all give the same `dir`, `info`, model and options. Returns the folder. A checkpoint of the same
 // step and model is replaced, also a damaged one; kMismatch when that folder holds anything else. kIo with the reason
 // (naming the file), `values`' errors, kInvalidInput when the blocks are not those of the state: then nothing has
-// changed. The processes whose part went well get kEnvironment when that of another did not.
+// changed. All get the same outcome.
 Result<std::filesystem::path> SaveCheckpoint(const std::filesystem::path& dir, const CheckpointInfo& info,
                                              const ir::Module& module, const ir::StepSignature& signature,
                                              const std::vector<StateBlock>& blocks, const TensorProvider& values,

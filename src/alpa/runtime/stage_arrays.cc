@@ -7,8 +7,18 @@
 
 namespace alpa::runtime {
 
-std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor) {
-  return std::make_unique<InHostMemory>(std::move(tensor));
+std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor, bool answers) {
+  return std::make_unique<InHostMemory>(std::move(tensor), answers);
+}
+
+Result<ir::HostTensor> Elsewhere::ToHost() const {
+  return Error{Code::kEnvironment, "this process has nothing of the state's initial values", ""};
+}
+
+Result<std::vector<xla::ArrayBlock>> InHostMemory::OwnBlocksToHost(size_t) const {
+  std::vector<xla::ArrayBlock> out;
+  if (answers_) out.push_back({sharding::WholeBlock(tensor_.shape()), tensor_});
+  return out;
 }
 
 Result<ir::HostTensor> FromRoot(const xla::Array* array, const ir::Shape& shape, process::Group* group, int root) {

@@ -14,22 +14,38 @@ namespace alpa::runtime {
 
 using ArrayPtr = std::shared_ptr<xla::Array>;
 
-// A whole array in host memory.
+// A whole array in host memory. Of several processes that have the same, one answers for it (OwnBlocksToHost).
 class InHostMemory : public xla::Array {
  public:
-  explicit InHostMemory(ir::HostTensor tensor) : tensor_(std::move(tensor)) {}
+  InHostMemory(ir::HostTensor tensor, bool answers) : tensor_(std::move(tensor)), answers_(answers) {}
   const ir::Shape& shape() const override { return tensor_.shape(); }
   Status Wait() const override { return Ok(); }
   Result<ir::HostTensor> ToHost() const override { return tensor_; }
   Result<std::vector<ir::HostTensor>> ShardsToHost() const override { return std::vector<ir::HostTensor>{tensor_}; }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t number) const override;
   const ir::HostTensor& tensor() const { return tensor_; }
 
  private:
   ir::HostTensor tensor_;
+  bool answers_;
 };
 
 // The same, as an argument of a step.
-std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor);
+std::unique_ptr<xla::Array> HostArray(ir::HostTensor tensor, bool answers = true);
+
+// State of which this process has nothing and that no stage of it reads; where it is, it begins.
+class Elsewhere : public xla::Array {
+ public:
+  explicit Elsewhere(ir::Shape shape) : shape_(std::move(shape)) {}
+  const ir::Shape& shape() const override { return shape_; }
+  Status Wait() const override { return Ok(); }
+  Result<ir::HostTensor> ToHost() const override;  // kEnvironment
+  Result<std::vector<ir::HostTensor>> ShardsToHost() const override { return std::vector<ir::HostTensor>(); }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t) const override { return std::vector<xla::ArrayBlock>(); }
+
+ private:
+  ir::Shape shape_;
+};
 
 // The whole of `array` in all processes of `group`, as process `root` has it; `array` is null where there is nothing of
 // it. All processes call it together; `group` null: there is one process.
@@ -47,6 +63,10 @@ class OnStage : public xla::Array {
   Result<std::vector<ir::HostTensor>> ShardsToHost() const override {
     if (array_ == nullptr) return std::vector<ir::HostTensor>();
     return array_->ShardsToHost();
+  }
+  Result<std::vector<xla::ArrayBlock>> OwnBlocksToHost(size_t number) const override {
+    if (array_ == nullptr) return std::vector<xla::ArrayBlock>();
+    return array_->OwnBlocksToHost(number);
   }
   int stage() const { return stage_; }
   const ArrayPtr& array() const { return array_; }

@@ -524,7 +524,7 @@ class StepRun {
     ArrayPtr array = state.results[o];
     if (state.examples[o] != nullptr) array = HostArray(std::move(*state.examples[o]));
     ALPA_TRY(ir::HostTensor tensor, FromRoot(array.get(), shape, group, root));
-    return HostArray(std::move(tensor));
+    return HostArray(std::move(tensor), group == nullptr || group->rank() == root);
   }
 
   // Copies of shared state for the next step: those that came behind the last round.

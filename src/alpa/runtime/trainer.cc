@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "alpa/runtime/input_names.h"
+#include "alpa/runtime/stage_arrays.h"
 
 namespace alpa::runtime {
 namespace {
@@ -37,6 +38,18 @@ Status CheckLayouts(const plan::Plan& plan, const std::vector<ir::Alias>& donati
   return Ok();
 }
 
+// As one block, when these are all of the array.
+std::vector<xla::ArrayBlock> JoinWhole(std::vector<xla::ArrayBlock> blocks, const ir::Shape& shape) {
+  int64_t elements = 0;
+  for (const xla::ArrayBlock& b : blocks) elements += sharding::Elements(b.block);
+  if (blocks.size() <= 1 || elements != shape.elements()) return blocks;
+  ir::HostTensor whole(shape);
+  for (const xla::ArrayBlock& b : blocks) ir::PasteBlock(whole, b.value, b.block.start);
+  blocks.clear();
+  blocks.push_back({sharding::WholeBlock(shape), std::move(whole)});
+  return blocks;
+}
+
 }  // namespace
 
 Trainer::Trainer(xla::Client& client, const xla::ImportedStep& step, ir::StepSignature signature, plan::Plan plan)
@@ -57,8 +70,8 @@ Trainer::Trainer(xla::Client& client, const xla::ImportedStep& step, ir::StepSig
 
 Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla::ImportedStep& step,
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
-                                                 const InputProvider& initial,
-                                                 const xla::MicrobatchSplit& microbatches) {
+                                                 const InputProvider& initial, const xla::MicrobatchSplit& microbatches,
+                                                 std::function<bool(int32_t input)> reads) {
   ALPA_RETURN_IF_ERROR(ir::Verify(signature, step.module));
   ALPA_RETURN_IF_ERROR(plan::Verify(plan, step.module));
   if (signature.loss >= 0) {
@@ -70,6 +83,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(xla::Client& client, const xla:
     }
   }
   std::unique_ptr<Trainer> trainer(new Trainer(client, step, signature, plan));
+  trainer->reads_ = std::move(reads);
   xla::CompileOptions options;
   options.donate = Donations(signature);
   ALPA_RETURN_IF_ERROR(CheckLayouts(plan, options.donate, trainer->input_names_));
@@ -93,6 +107,11 @@ Status Trainer::SetState(const InputProvider& values) {
   state_.resize(state_inputs_.size());
   for (size_t s = 0; s < state_inputs_.size(); ++s) {
     const size_t i = Index(state_inputs_[s]);
+    if (reads_ != nullptr && !reads_(state_inputs_[s])) {
+      state_[s] = std::make_unique<Elsewhere>(input_shapes_[i]);
+      arguments_[i] = state_[s].get();
+      continue;
+    }
     ALPA_TRY(const ir::HostTensor value, values(state_inputs_[s]));
     if (value.shape() != input_shapes_[i]) {
       return Error{Code::kMismatch,
@@ -175,6 +194,18 @@ Result<ir::HostTensor> Trainer::StateToHost(size_t index) const {
   ALPA_CHECK(index < state_inputs_.size());
   if (state_lost_) return Error{Code::kEnvironment, "the state was lost in an earlier step that failed", ""};
   return state_[index]->ToHost();
+}
+
+Result<std::vector<StateValue>> Trainer::OwnStateToHost() const {
+  if (state_lost_) return Error{Code::kEnvironment, "the state was lost in an earlier step that failed", ""};
+  std::vector<StateValue> out;
+  for (size_t s = 0; s < state_.size(); ++s) {
+    ALPA_TRY(std::vector<xla::ArrayBlock> blocks, state_[s]->OwnBlocksToHost(s));
+    for (xla::ArrayBlock& b : JoinWhole(std::move(blocks), state_[s]->shape())) {
+      out.push_back({s, std::move(b.block), std::move(b.value)});
+    }
+  }
+  return out;
 }
 
 std::vector<sharding::Spec> Trainer::batch_specs() const {

@@ -13,12 +13,20 @@
 #include "alpa/ir/host_tensor.h"
 #include "alpa/ir/step.h"
 #include "alpa/plan/plan.h"
+#include "alpa/sharding/block.h"
 #include "alpa/xla/engine.h"
 
 namespace alpa::runtime {
 
 // Gives the value of input `input` of the module when it is needed.
 using InputProvider = std::function<Result<ir::HostTensor>(int32_t input)>;
+
+// A block of state tensor number `tensor` (of Trainer::state_inputs()), on the host.
+struct StateValue {
+  size_t tensor = 0;
+  sharding::Block block;
+  ir::HostTensor value;
+};
 
 // What one step gave.
 struct StepResult {
@@ -35,11 +43,13 @@ class Trainer {
   // taking one input after the other from `initial`. kInvalidInput when the plan gives a state input and its update
   // different layouts, or the loss is not a single number; kMismatch for a plan of another model or values of another
   // shape; errors of the engine and of `initial`. `client` must outlive the result. With `microbatches` above one, each
-  // step runs in that many pieces, the plan being for one device (kInvalidArgument otherwise).
+  // step runs in that many pieces, the plan being for one device (kInvalidArgument otherwise). Of state inputs that
+  // `reads` denies (null: none) this process gets no value: others have the devices that they are for.
   static Result<std::unique_ptr<Trainer>> Create(xla::Client& client, const xla::ImportedStep& step,
                                                  const ir::StepSignature& signature, const plan::Plan& plan,
                                                  const InputProvider& initial,
-                                                 const xla::MicrobatchSplit& microbatches = {});
+                                                 const xla::MicrobatchSplit& microbatches = {},
+                                                 std::function<bool(int32_t input)> reads = nullptr);
 
   // Runs one step on `batch` (one array per batch input, in order) and keeps the updated state. kMismatch when the
   // arrays are not of the inputs' shapes: nothing happened. After any other error the state is lost (its memory was
@@ -50,6 +60,9 @@ class Trainer {
   Result<std::vector<ir::HostTensor>> StateToHost() const;
   // One state tensor, number `index` of state_inputs().
   Result<ir::HostTensor> StateToHost(size_t index) const;
+  // What this process is to save: of all processes together each element of the state once, tensor after tensor; one
+  // block where it has all of a tensor. Without messages.
+  Result<std::vector<StateValue>> OwnStateToHost() const;
   // Replaces the whole state. When it fails, the state is lost as after a failed step.
   Status SetState(const InputProvider& values);
 
@@ -70,6 +83,7 @@ class Trainer {
   xla::Client& client_;
   const ir::StepSignature signature_;
   const plan::Plan plan_;
+  std::function<bool(int32_t input)> reads_;
   std::vector<ir::Shape> input_shapes_;
   std::vector<std::string> input_names_;
   std::vector<int32_t> state_inputs_, batch_inputs_, result_outputs_;

@@ -75,6 +75,37 @@ TEST_F(TrainerTest, TakesANewState) {
   EXPECT_EQ(*(*trainer)->StateToHost(1), S32({}, {1}));
 }
 
+TEST_F(TrainerTest, GivesWhatThisProcessIsToSave) {
+  plan_.inputs[0] = plan_.outputs[0] = sharding::SplitDim(1, 0, 0);
+  auto trainer = Create();
+  ASSERT_TRUE(trainer.ok()) << trainer.error().message;
+  const auto state = (*trainer)->OwnStateToHost();
+  ASSERT_TRUE(state.ok());
+  ASSERT_EQ(state->size(), 2U) << "both halves of w are here, so it is one block";
+  EXPECT_EQ((*state)[0].tensor, 0U);
+  EXPECT_EQ((*state)[0].block, (sharding::Block{{0}, {2}}));
+  EXPECT_EQ((*state)[0].value, F32({2}, {1, 2}));
+  EXPECT_EQ((*state)[1].tensor, 1U);
+  EXPECT_EQ((*state)[1].value, S32({}, {5}));
+}
+
+TEST_F(TrainerTest, AsksForNoStateThatOthersHave) {
+  std::vector<int32_t> asked;
+  const auto initial = [&](int32_t input) {
+    asked.push_back(input);
+    return Initial(input);
+  };
+  auto trainer =
+      Trainer::Create(client_, step_, signature_, plan_, initial, {}, [](int32_t input) { return input != 0; });
+  ASSERT_TRUE(trainer.ok()) << trainer.error().message;
+  EXPECT_EQ(asked, std::vector<int32_t>{1});
+  const auto state = (*trainer)->OwnStateToHost();
+  ASSERT_TRUE(state.ok());
+  ASSERT_EQ(state->size(), 1U);
+  EXPECT_EQ((*state)[0].tensor, 1U);
+  EXPECT_EQ((*trainer)->StateToHost(0).error().code, Code::kEnvironment);
+}
+
 TEST_F(TrainerTest, RefusesAnotherBatchAndGoesOn) {
   auto trainer = Create();
   const auto wrong = Put(F32({2, 2}, {1, 1, 1, 1}));
@@ -103,6 +134,7 @@ TEST_F(TrainerTest, KnowsThatAFailedStepLosesTheState) {
   EXPECT_EQ(again.error().code, Code::kEnvironment);
   EXPECT_NE(again.error().message.find("state was lost"), std::string::npos);
   EXPECT_EQ((*trainer)->StateToHost().error().code, Code::kEnvironment);
+  EXPECT_EQ((*trainer)->OwnStateToHost().error().code, Code::kEnvironment);
   ASSERT_TRUE((*trainer)->SetState([this](int32_t i) { return Initial(i); }).ok());
   EXPECT_EQ((*trainer)->Step({x.get()})->loss, 11);
 }

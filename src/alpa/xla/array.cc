@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
 #include <utility>
 
+#include "alpa/sharding/block.h"
 #include "alpa/xla/status.h"
 
 namespace alpa::xla {
@@ -67,12 +67,23 @@ Result<std::vector<ir::HostTensor>> PjrtArray::ShardsToHost() const {
   return out;
 }
 
+Result<std::vector<ArrayBlock>> PjrtArray::OwnBlocksToHost(size_t number) const {
+  const auto local = static_cast<int64_t>(buffers_.size());
+  const int me = group_ == nullptr ? 0 : group_->rank();
+  std::vector<ArrayBlock> out;
+  for (sharding::OwnedBlock& owned : sharding::OwnedBlocks(number, shape_, spec_, mesh_)) {
+    if (owned.device / local != me) continue;
+    ALPA_TRY(ir::HostTensor value, ShardToHost(static_cast<size_t>(owned.device % local)));
+    out.push_back({std::move(owned.block), std::move(value)});
+  }
+  return out;
+}
+
 // The parts that this process has, and by messages those that it has not: each from the first process that has it.
 Status PjrtArray::Gather(ir::HostTensor& out) const {
   const auto local = static_cast<int64_t>(buffers_.size());
   const int me = group_ == nullptr ? 0 : group_->rank();
-  std::map<std::vector<int64_t>, std::vector<int64_t>> holders;  // start of a part -> devices, ascending
-  for (int64_t d = 0; d < mesh_.size(); ++d) holders[sharding::ShardStart(spec_, shape_, mesh_, d)].push_back(d);
+  const std::vector<sharding::HeldBlock> held = sharding::HeldBlocks(shape_, spec_, mesh_);
   std::deque<ir::HostTensor> parts;  // stay where they are while messages are under way
   std::vector<std::pair<const ir::HostTensor*, std::vector<int64_t>>> to_paste;
   std::vector<process::Transfer> transfers;
@@ -83,7 +94,7 @@ Status PjrtArray::Gather(ir::HostTensor& out) const {
     }
     return status;
   };
-  for (const auto& [start, devices] : holders) {
+  for (const auto& [block, devices] : held) {
     const auto mine = std::find_if(devices.begin(), devices.end(), [&](int64_t d) { return d / local == me; });
     const auto owner = static_cast<int>(devices.front() / local);
     if (mine != devices.end()) {
@@ -94,7 +105,7 @@ Status PjrtArray::Gather(ir::HostTensor& out) const {
       parts.emplace_back(sharding::ShardShape(spec_, shape_, mesh_));
       transfers.push_back(group_->Receive(owner, kGatherChannel, parts.back().bytes()));
     }
-    to_paste.emplace_back(&parts.back(), start);
+    to_paste.emplace_back(&parts.back(), block.start);
     if (owner != me || group_ == nullptr) continue;
     for (int p = 0; p < group_->size(); ++p) {
       if (std::any_of(devices.begin(), devices.end(), [&](int64_t d) { return d / local == p; })) continue;

@@ -28,6 +28,7 @@ class PjrtArray : public Array {
   Status Wait() const override;
   Result<ir::HostTensor> ToHost() const override;
   Result<std::vector<ir::HostTensor>> ShardsToHost() const override;
+  Result<std::vector<ArrayBlock>> OwnBlocksToHost(size_t number) const override;
 
   ::xla::PjRtBuffer* buffer(size_t device) const { return buffers_[device].get(); }
 

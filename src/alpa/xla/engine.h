@@ -18,11 +18,18 @@
 #include "alpa/ir/module.h"
 #include "alpa/plan/plan.h"
 #include "alpa/process/group.h"
+#include "alpa/sharding/block.h"
 #include "alpa/sharding/spec.h"
 #include "alpa/xla/imported_step.h"
 #include "alpa/xla/stage.h"
 
 namespace alpa::xla {
+
+// A block of an array, on the host.
+struct ArrayBlock {
+  sharding::Block block;
+  ir::HostTensor value;
+};
 
 // An array that lies on the devices of a client, as a sharding spec over a mesh says.
 class Array {
@@ -36,6 +43,9 @@ class Array {
   virtual Result<ir::HostTensor> ToHost() const = 0;
   // Copies the part of every device of this process to the host, in the order of the mesh's devices.
   virtual Result<std::vector<ir::HostTensor>> ShardsToHost() const = 0;
+  // Copies the blocks to the host that this process answers for: of all processes together each element once, without
+  // messages. Among several holders of a block `number`, that of the array among others, chooses (OwnedBlocks).
+  virtual Result<std::vector<ArrayBlock>> OwnBlocksToHost(size_t number) const = 0;
 };
 
 struct ExecutableStats {

@@ -1,4 +1,4 @@
-// Boxes of an array: what of a state tensor one process writes or reads.
+// Boxes of an array: what of it a device holds, or a process writes or reads.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include "alpa/ir/shape.h"
 #include "alpa/sharding/spec.h"
 
-namespace alpa::runtime {
+namespace alpa::sharding {
 
 // The elements start[d] <= i < start[d] + extent[d] in each dimension d of an array. Of a scalar: no dimensions.
 struct Block {
@@ -35,6 +35,18 @@ std::string ToString(const Block& block);
 // missing or there twice; the caller knows where. Takes time quadratic in the number of blocks.
 Status CheckCovers(const std::vector<Block>& blocks, const ir::Shape& shape);
 
+// A block and the devices of the mesh that hold it, ascending.
+struct HeldBlock {
+  Block block;
+  std::vector<int64_t> devices;
+
+  bool operator==(const HeldBlock&) const = default;
+};
+
+// The different blocks of an array that lies on `mesh` as `spec` says, in the order of the first device that holds
+// each. CheckCovers holds for them.
+std::vector<HeldBlock> HeldBlocks(const ir::Shape& shape, const Spec& spec, const cluster::Mesh& mesh);
+
 // A block and the one device that is to write it.
 struct OwnedBlock {
   Block block;
@@ -43,10 +55,8 @@ struct OwnedBlock {
   bool operator==(const OwnedBlock&) const = default;
 };
 
-// The different blocks of state tensor number `tensor` that lies on `mesh` as `spec` says, in the order of the first
-// device that holds each. Of the devices that hold the same block one owns it; which, changes from tensor to tensor, so
-// that copies of small tensors do not all fall to the first device. CheckCovers holds for them.
-std::vector<OwnedBlock> OwnedBlocks(size_t tensor, const ir::Shape& shape, const sharding::Spec& spec,
-                                    const cluster::Mesh& mesh);
+// The blocks of array number `number` of several, each with one owner among the devices that hold it. Which one changes
+// from array to array, so that copies of small arrays do not all fall to the first device.
+std::vector<OwnedBlock> OwnedBlocks(size_t number, const ir::Shape& shape, const Spec& spec, const cluster::Mesh& mesh);
 
-}  // namespace alpa::runtime
+}  // namespace alpa::sharding

@@ -1,15 +1,15 @@
-#include "alpa/runtime/block.h"
+#include "alpa/sharding/block.h"
 
 #include <gtest/gtest.h>
 
-#include "alpa/runtime/test_support.h"
-
-namespace alpa::runtime {
+namespace alpa::sharding {
 namespace {
+
+ir::Shape F32Shape(std::vector<int64_t> dims) { return {ir::DType::kF32, std::move(dims)}; }
 
 TEST(Block, IsWrittenAsNumPyDoes) {
   EXPECT_EQ(ToString(Block{{0, 8}, {4, 8}}), "[0:4,8:16]");
-  EXPECT_EQ(ToString(WholeBlock(S32Shape({}))), "[]");
+  EXPECT_EQ(ToString(WholeBlock(F32Shape({}))), "[]");
 }
 
 TEST(Block, IntersectsAsElementsDo) {
@@ -64,15 +64,22 @@ TEST(CheckCovers, SaysWhatIsWrong) {
   EXPECT_EQ(error({}), "4 of 4 elements are missing");
 }
 
+TEST(HeldBlocks, NameAllHolders) {
+  const cluster::Mesh mesh = cluster::MakeMesh({2, 2});
+  EXPECT_EQ(HeldBlocks(F32Shape({4}), SplitDim(1, 0, 1), mesh),
+            (std::vector<HeldBlock>{{{{0}, {2}}, {0, 2}}, {{{2}, {2}}, {1, 3}}}));
+  EXPECT_EQ(HeldBlocks(F32Shape({}), Spec{}, mesh), (std::vector<HeldBlock>{{{{}, {}}, {0, 1, 2, 3}}}));
+}
+
 TEST(OwnedBlocks, HaveOneOwnerEach) {
   // 2 x 2 devices, rows split over the first axis: devices 0 and 1 hold rows 0 and 1, devices 2 and 3 rows 2 and 3.
   const cluster::Mesh mesh = cluster::MakeMesh({2, 2});
-  const sharding::Spec rows = sharding::SplitDim(1, 0, 0);
+  const Spec rows = SplitDim(1, 0, 0);
   EXPECT_EQ(OwnedBlocks(0, F32Shape({4}), rows, mesh), (std::vector<OwnedBlock>{{{{0}, {2}}, 0}, {{{2}, {2}}, 2}}));
   EXPECT_EQ(OwnedBlocks(1, F32Shape({4}), rows, mesh), (std::vector<OwnedBlock>{{{{0}, {2}}, 1}, {{{2}, {2}}, 3}}))
       << "the next tensor falls to the other copies";
-  EXPECT_EQ(OwnedBlocks(6, F32Shape({}), sharding::Spec{}, mesh), (std::vector<OwnedBlock>{{{{}, {}}, 2}}));
+  EXPECT_EQ(OwnedBlocks(6, F32Shape({}), Spec{}, mesh), (std::vector<OwnedBlock>{{{{}, {}}, 2}}));
 }
 
 }  // namespace
-}  // namespace alpa::runtime
+}  // namespace alpa::sharding

@@ -1,4 +1,4 @@
-#include "alpa/runtime/block.h"
+#include "alpa/sharding/block.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,7 +7,7 @@
 #include <map>
 #include <utility>
 
-namespace alpa::runtime {
+namespace alpa::sharding {
 
 Block WholeBlock(const ir::Shape& shape) { return {std::vector<int64_t>(shape.dims.size(), 0), shape.dims}; }
 
@@ -65,21 +65,26 @@ Status CheckCovers(const std::vector<Block>& blocks, const ir::Shape& shape) {
   return wrong(fmt::format("{} of {} elements are missing", shape.elements() - elements, shape.elements()));
 }
 
-std::vector<OwnedBlock> OwnedBlocks(size_t tensor, const ir::Shape& shape, const sharding::Spec& spec,
-                                    const cluster::Mesh& mesh) {
-  const ir::Shape part = sharding::ShardShape(spec, shape, mesh);
-  std::map<std::vector<int64_t>, std::pair<size_t, std::vector<int64_t>>> holders;  // start -> place, devices
+std::vector<HeldBlock> HeldBlocks(const ir::Shape& shape, const Spec& spec, const cluster::Mesh& mesh) {
+  const ir::Shape part = ShardShape(spec, shape, mesh);
+  std::map<std::vector<int64_t>, size_t> places;  // start -> place in the result
+  std::vector<HeldBlock> out;
   for (int64_t device = 0; device < mesh.size(); ++device) {
-    auto [it, added] = holders.try_emplace(sharding::ShardStart(spec, shape, mesh, device));
-    if (added) it->second.first = holders.size() - 1;
-    it->second.second.push_back(device);
-  }
-  std::vector<OwnedBlock> out(holders.size());
-  for (const auto& [start, held] : holders) {
-    const auto& [place, devices] = held;
-    out[place] = {{start, part.dims}, devices[tensor % devices.size()]};
+    std::vector<int64_t> start = ShardStart(spec, shape, mesh, device);
+    const auto [place, added] = places.try_emplace(start, out.size());
+    if (added) out.push_back({{std::move(start), part.dims}, {}});
+    out[place->second].devices.push_back(device);
   }
   return out;
 }
 
-}  // namespace alpa::runtime
+std::vector<OwnedBlock> OwnedBlocks(size_t number, const ir::Shape& shape, const Spec& spec,
+                                    const cluster::Mesh& mesh) {
+  std::vector<OwnedBlock> out;
+  for (HeldBlock& held : HeldBlocks(shape, spec, mesh)) {
+    out.push_back({std::move(held.block), held.devices[number % held.devices.size()]});
+  }
+  return out;
+}
+
+}  // namespace alpa::sharding
