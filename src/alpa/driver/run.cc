@@ -134,7 +134,7 @@ class Training {
 
   Status OpenCheckpoints() {
     if (options_.checkpoint.empty()) return Ok();
-    ALPA_RETURN_IF_ERROR(runtime::CheckCheckpointFolder(options_.checkpoint, session_.module()));
+    ALPA_RETURN_IF_ERROR(runtime::CheckCheckpointFolder(options_.checkpoint, session_.module(), session_.family));
     if (!options_.resume) {
       const auto existing = runtime::ListCheckpoints(options_.checkpoint);
       if (existing.ok() && !existing->empty()) {
@@ -146,22 +146,35 @@ class Training {
       return Ok();
     }
     ALPA_TRY(runtime::NewestSound newest,
-             runtime::LoadNewestSound(options_.checkpoint, session_.module(), session_.signature()));
+             runtime::LoadNewestSound(options_.checkpoint, session_.module(), session_.signature(), session_.family));
     resumed_ = std::move(newest.checkpoint);
     const runtime::CheckpointInfo& info = resumed_->info();
-    if (info.data != data_->Describe() || info.seed != options_.seed) {
-      return Error{Code::kMismatch,
-                   fmt::format("{} was trained on other data: {} (seed {}), now {} (seed {})",
-                               resumed_->folder().string(), info.data, info.seed, data_->Describe(), options_.seed),
-                   "give the same --data, --init and --seed, or start anew in another folder"};
-    }
     for (const Error& damaged : newest.damaged) {
       fmt::print(stderr, "warning: {}; going on from {}\n", damaged.message, resumed_->folder().string());
     }
     runtime::RemoveStale(options_.checkpoint);
     first_step_ = done_ = info.step;
     losses_in_checkpoint_ = info.losses;
-    return data_->Seek(info.data_position);
+    return SeekData(info);
+  }
+
+  // Goes on in the data where the checkpoint did. Another shape of the model may need data of its own (windows of
+  // another length); the same data is entered at the same share of the epoch.
+  Status SeekData(const runtime::CheckpointInfo& info) {
+    const bool same_data = info.data == data_->Describe() && info.seed == options_.seed;
+    const std::string other =
+        fmt::format("{} was trained on other data: {} (seed {}), now {} (seed {})", resumed_->folder().string(),
+                    info.data, info.seed, data_->Describe(), options_.seed);
+    if (resumed_->manifest().model_fingerprint == ir::Fingerprint(session_.module())) {
+      if (same_data) return data_->Seek(info.data_position);
+      return Error{Code::kMismatch, other, "give the same --data, --init and --seed, or start anew in another folder"};
+    }
+    if (same_data && info.batches_per_epoch > 0) {
+      return data_->Seek(
+          runtime::PositionInBatchesOf(info.data_position, info.batches_per_epoch, data_->batches_per_epoch()));
+    }
+    if (processes_.first()) fmt::print(stderr, "note: {}, for another shape of the batch; from its beginning\n", other);
+    return Ok();
   }
 
   Status Compile() {
@@ -259,6 +272,7 @@ class Training {
     info.step = done_;
     info.data_position = prefetcher.position();
     info.data = prefetcher.description();
+    info.batches_per_epoch = prefetcher.batches_per_epoch();
     info.seed = options_.seed;
     info.alpa_version = kVersion;
     info.losses = losses_in_checkpoint_;
@@ -271,7 +285,8 @@ class Training {
     return saver_.Start([this, info, state] {
       return runtime::SaveCheckpoint(
           options_.checkpoint, info, session_.module(), session_.signature(),
-          [&state](size_t index) -> Result<ir::HostTensor> { return std::move((*state)[index]); }, {options_.keep});
+          [&state](size_t index) -> Result<ir::HostTensor> { return std::move((*state)[index]); },
+          {options_.keep, session_.family});
     });
   }
 
