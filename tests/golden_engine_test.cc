@@ -64,12 +64,12 @@ std::vector<Golden> Models() {
       {"wresnet_tiny_gn", {2, 8}},
       {"wresnet_tiny_sgd", {8}},
   };
-  for (const char* const model :
-       {"batch_result",   "donate_some",   "drop_unused", "dropout",        "dropout_rbg", "eval_only",
-        "f16_mixed",      "fft_conv",      "fori",        "gather_scatter", "gqa_rope",    "lora",
-        "loss_first",     "memory_bank",   "no_donate",   "metrics_first",  "rnn_scan",    "scan_microbatch",
-        "sharded_export", "special_math",  "swapped",     "topk_sort",      "two_tower",   "two_tower_sum",
-        "unet",           "while_dynamic", "while_update"}) {
+  for (const char* const model : {"batch_result",   "donate_some",    "drop_unused",   "dropout",     "dropout_rbg",
+                                  "eval_gpt",       "eval_only",      "eval_scan",     "f16_mixed",   "fft_conv",
+                                  "fori",           "gather_scatter", "gqa_rope",      "lora",        "loss_first",
+                                  "memory_bank",    "no_donate",      "metrics_first", "rnn_scan",    "scan_microbatch",
+                                  "sharded_export", "special_math",   "swapped",       "topk_sort",   "two_tower",
+                                  "two_tower_sum",  "unet",           "while_dynamic", "while_update"}) {
     out.push_back({model, {1, 4}});
   }
   return out;
@@ -100,11 +100,11 @@ std::vector<Run> MicrobatchRuns() {
     out.push_back({{model, {}, allowance}, 1, count, loops});
   };
   for (const char* const model :
-       {"ambiguous",      "batch_dim1",    "batch_result", "clip_norm",      "donate_some",   "drop_unused",
-        "dropout",        "dropout_rbg",   "eval_only",    "f16_mixed",      "fft_conv",      "fori",
-        "gather_scatter", "gqa_rope",      "lora",         "loss_first",     "metrics_first", "mlp_tiny",
-        "mlp_tiny_sgd",   "no_donate",     "rnn_scan",     "sharded_export", "special_math",  "swapped",
-        "topk_sort",      "two_tower_sum", "unet"}) {
+       {"ambiguous",     "batch_dim1",  "batch_result",   "clip_norm",     "donate_some", "drop_unused",
+        "dropout",       "dropout_rbg", "eval_gpt",       "eval_only",     "eval_scan",   "f16_mixed",
+        "fft_conv",      "fori",        "gather_scatter", "gqa_rope",      "lora",        "loss_first",
+        "metrics_first", "mlp_tiny",    "mlp_tiny_sgd",   "no_donate",     "rnn_scan",    "sharded_export",
+        "special_math",  "swapped",     "topk_sort",      "two_tower_sum", "unet"}) {
     add(model, 4);
   }
   for (const char* const model : {"batch_result", "dropout", "gqa_rope", "mlp_family_b8", "mlp_family_b16", "mlp_tiny"})

@@ -1,11 +1,15 @@
 // Plans of the inter-operator pass on real models: what stages are given fits the programs that they are for.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "alpa/driver/find_pipeline.h"
+#include "alpa/driver/layer_prices.h"
 #include "alpa/driver/load_step.h"
+#include "alpa/driver/stage_costs.h"
 #include "alpa/frontend/segment.h"
 #include "alpa/plan/pipeline_plan.h"
 #include "alpa/schedule/check.h"
@@ -87,6 +91,76 @@ TEST(FindPipeline, SearchesAgreeWhateverTheNumberOfThreads) {
   const Result<driver::FoundPipeline> four = driver::FindPipeline(loaded, cluster, options);
   ASSERT_TRUE(one.ok() && four.ok());
   EXPECT_TRUE(one->plan == four->plan);
+}
+
+// ---- prices that are known already
+
+void ExpectSameVariants(const driver::StageCosts& a, const driver::StageCosts& b, int layers,
+                        const std::vector<inter::Submesh>& submeshes) {
+  size_t count = 0;
+  for (const inter::Submesh& submesh : submeshes) {
+    for (int first = 0; first < layers; ++first) {
+      for (int last = first; last < layers; ++last) {
+        const auto x = a.Variants(first, last, submesh, 2), y = b.Variants(first, last, submesh, 2);
+        EXPECT_TRUE(x == y) << "layers " << first << " to " << last << " on " << submesh.size() << " devices";
+        count += x.size();
+      }
+    }
+  }
+  EXPECT_GT(count, 0U);
+}
+
+// Branches and the same as one line: layerings that have most layers in common.
+TEST(LayerPrices, OfAnotherLayeringAreThoseFoundAnew) {
+  const driver::LoadedStep loaded = Load("two_tower_sum");
+  const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge").value();
+  driver::StageCostOptions options;
+  options.known = std::make_shared<driver::LayerPrices>();
+  frontend::LayerOptions layers;
+  const frontend::Layering branches = frontend::FindLayers(loaded.step.module, loaded.analysis, layers).value();
+  ASSERT_TRUE(driver::HasBranches(branches.graph));
+  ASSERT_TRUE(driver::StageCosts::Make(loaded, branches, cluster, options).ok());
+  layers.branches = false;
+  const frontend::Layering line = frontend::FindLayers(loaded.step.module, loaded.analysis, layers).value();
+  const auto known = driver::StageCosts::Make(loaded, line, cluster, options).value();
+  const auto anew = driver::StageCosts::Make(loaded, line, cluster, {}).value();
+  ExpectSameVariants(*known, *anew, line.count, driver::PricedSubmeshes(cluster));
+  // On some submeshes only, as for a plan around another one.
+  driver::StageCostOptions few;
+  few.submeshes = {driver::PricedSubmeshes(cluster).back()};
+  ExpectSameVariants(*driver::StageCosts::Make(loaded, line, cluster, few).value(), *anew, line.count, few.submeshes);
+}
+
+TEST(LayerPrices, AreMadeOncePerOpsAndSubmesh) {
+  const driver::LoadedStep loaded = Load("gpt_tiny");
+  const frontend::Layering layering = frontend::FindLayers(loaded.step.module, loaded.analysis, {}).value();
+  ASSERT_EQ(layering.count, 4);
+  const auto layer = [&](int first, int last) {
+    return frontend::ExtractSegment(loaded.step.module, loaded.analysis, layering, first, last, false);
+  };
+  driver::LayerPrices prices;
+  int made = 0;
+  const auto get = [&](const frontend::Segment& segment, const inter::Submesh& submesh) {
+    const auto make = [&]() -> Result<driver::LayerPrices::Prices> {
+      intra::ProgramPrice price;
+      price.state = ++made;
+      return driver::LayerPrices::Prices{price};
+    };
+    // One hash for all: ops decide.
+    return prices.Get(segment, 1, submesh, make).value().at(0).state;
+  };
+  const auto submeshes = driver::PricedSubmeshes(cluster::LoadCluster("p3.16xlarge").value());
+  EXPECT_EQ(get(layer(1, 1), submeshes[0]), 1);
+  EXPECT_EQ(get(layer(2, 2), submeshes[0]), 1) << "its ops are those of layer 1";
+  EXPECT_EQ(get(layer(1, 2), submeshes[0]), 2);
+  EXPECT_EQ(get(layer(1, 1), submeshes[1]), 3);
+  EXPECT_EQ(get(layer(2, 2), submeshes[1]), 3);
+  const auto fails = [&](const frontend::Segment& segment) {
+    return prices.Get(segment, 1, submeshes[0], [] { return Error{Code::kUnsupported, "no", ""}; }).ok();
+  };
+  EXPECT_TRUE(fails(layer(1, 1)));
+  EXPECT_FALSE(fails(layer(0, 0)));
+  EXPECT_EQ(get(layer(0, 0), submeshes[0]), 4) << "an error is not kept";
 }
 
 }  // namespace

@@ -716,6 +716,44 @@ def fft_conv():
     return trainer(params, {"x": real(12, 16, 3), "y": real(12, 16, 3)}, loss, opt="momentum", lr=5e-2)
 
 
+# ---- without gradients ---------------------------------------------------------------
+# (At the end, so that the source lines in the exports above stay.)
+
+@step
+def eval_gpt():
+    """A GPT without gradients: (params, batch) -> the loss, that of each example, and the predicted tokens."""
+    c = models.G(h=16, layers=3, heads=2, seq=8, vocab=32, batch=12)
+    spec, _, inputs, _ = models.gpt(c)
+
+    def fn(params, batch):
+        x = jnp.take(params["wte"], batch["ids"], axis=0) + params["wpe"]
+        for l in params["h"]:
+            x = models.gpt_block(x, l, c.heads, causal(c.seq))
+        logp = jax.nn.log_softmax(layer_norm(x, params["lnf"]) @ params["head"])
+        each = -jnp.take_along_axis(logp, batch["labels"][:, :, None], 2)[:, :, 0].mean(1)
+        return {"each": each, "loss": each.mean(), "tokens": logp.argmax(-1).astype(jnp.int32)}
+
+    return Step("", fn, [("frozen", spec), ("batch", inputs)], donate=(), feedback=lambda a, r: a,
+                loss=lambda r: r["loss"], results=("metrics",))
+
+
+@step
+def eval_scan():
+    """A network without gradients whose layers are one lax.scan, and whose result is a mean over unmasked examples of the
+    whole batch."""
+    spec = {"in": dense_spec(8, 16), "h": stacked(dense_spec(16, 16), 4), "out": dense_spec(16, 4)}
+
+    def fn(params, batch):
+        x = jnp.tanh(dense(batch["x"], params["in"]))
+        x, _ = lax.scan(lambda x, l: (x + jnp.tanh(dense(x, l)), None), x, params["h"])
+        each = ((dense(x, params["out"]) - batch["y"]) ** 2).mean(-1)
+        mask = (batch["x"][:, 0] > -0.5).astype(each.dtype)
+        return (each * mask).sum() / mask.sum()
+
+    return Step("", fn, [("frozen", spec), ("batch", xy())], donate=(), feedback=lambda a, r: a, loss=lambda r: r,
+                results=("loss",))
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("--only", default=".*", help="regular expression of names")

@@ -79,6 +79,29 @@ class Matrix(unittest.TestCase):
                 ran = check(model, self.plan)
                 self.assertEqual(ran.returncode, 0, ran.stderr + ran.stdout)
 
+    def test_steps_without_gradients(self):
+        """All models that have no backward pass, in stages that the search chose."""
+        names = sorted(name[:-7] for name in os.listdir(MODELS) if name.endswith(".mlirbc"))
+        models = [name for name in names if os.path.exists(file_of(name, ".npz")) and not self.trains(name)]
+        self.assertLessEqual({"eval_only", "eval_gpt", "eval_scan"}, set(models))
+        cases = [(model, "local:1x4", ["--stages", stages, "--microbatches", microbatches])
+                 for model in models for microbatches in (1, 2, 4)
+                 for stages in ((1, 2) if model == "eval_only" else (1, 2, 3))]  # which has two products
+        cases += [("eval_gpt", "local:1x2", ["--stages", 4, "--layers", 4, "--microbatches", 4, "--schedule", "interleaved"]),
+                  ("eval_gpt", "local:1x2", ["--stages", 6, "--layers", 6, "--microbatches", 2, "--schedule", "interleaved"]),
+                  ("eval_gpt", "local:1x3", ["--stages", 3, "--microbatches", 6, "--schedule", "1f1b"]),
+                  ("eval_scan", "local:1x4", ["--stages", 3, "--microbatches", 3, "--schedule", "zb-h1"]),
+                  ("eval_gpt", "local:1x2", ["--layers", 6])]  # whatever is found to be best
+        for model, cluster, options in cases:
+            with self.subTest(f"{model} {cluster} {options}"):
+                self.make(model, cluster, options)
+                ran = check(model, self.plan)
+                self.assertEqual(ran.returncode, 0, ran.stderr + ran.stdout)
+
+    def trains(self, model):
+        with open(file_of(model, ".json")) as f:
+            return any(arg["role"] in ("param", "opt_state") for arg in json.load(f)["args"])
+
     def test_little_memory_recomputes(self):
         self.make("gpt_tiny", "local:1x2", ["--stages", 2, "--microbatches", 4, "--schedule", "gpipe"])
         with open(self.plan) as f:

@@ -26,23 +26,6 @@ struct Group {
   int64_t tight_in_flight = 0;
 };
 
-bool SameOps(const frontend::Segment& a, const frontend::Segment& b) {
-  if (a.module.ops.size() != b.module.ops.size() || a.module.inputs != b.module.inputs ||
-      a.module.outputs != b.module.outputs || a.phases != b.phases || a.weight_gradient != b.weight_gradient ||
-      a.input_kinds != b.input_kinds || a.output_kinds != b.output_kinds || !(a.signature == b.signature))
-    return false;
-  for (size_t i = 0; i < a.module.ops.size(); ++i) {
-    const ir::Op& x = a.module.ops[i];
-    const ir::Op& y = b.module.ops[i];
-    if (x.kind != y.kind || x.operands != y.operands || x.results != y.results || !(x.attributes == y.attributes))
-      return false;
-    for (const ir::ValueId v : x.results) {
-      if (!(a.module.shape(v) == b.module.shape(v))) return false;
-    }
-  }
-  return true;
-}
-
 // The plan of `from` with the names of `to`, which has the same ops.
 plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const frontend::Segment& to) {
   plan::Plan out = plan;
@@ -111,7 +94,7 @@ class Solver {
                                   choice.recompute);
       bool known = false;
       for (const size_t g : by_key_[key]) {
-        if (!SameOps(groups_[g].program->segment, program->segment)) continue;
+        if (!frontend::SameOps(groups_[g].program->segment, program->segment)) continue;
         if (!options_.state.empty() && options_.state[groups_[g].stages[0]] != options_.state[s]) continue;
         groups_[g].stages.push_back(s);
         known = true;

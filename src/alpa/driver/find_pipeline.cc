@@ -130,6 +130,7 @@ StageCostOptions PricesOf(const FindPipelineOptions& options) {
   prices.recompute = options.recompute;
   prices.local_gather = options.local_gather;
   prices.threads = options.threads;
+  prices.known = options.known_prices;
   return prices;
 }
 
@@ -233,11 +234,11 @@ plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& c
   return plan;
 }
 
-namespace {
-
 bool HasBranches(const frontend::LayerChain& graph) {
   return std::any_of(graph.items.begin(), graph.items.end(), [](const auto& item) { return !item.branches.empty(); });
 }
+
+namespace {
 
 Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                const FindPipelineOptions& options) {
@@ -342,18 +343,21 @@ Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Clus
     FindPipelineOptions rest = options;
     rest.unstack = false;
     if (apart) {
+      rest.known_prices = nullptr;  // it is another step
       ALPA_TRY(FoundPipeline found, FindPipeline(apart->loaded, cluster, rest));
       found.plan.model_fingerprint = ir::Fingerprint(loaded.step.module);
       found.plan.unstacked = true;
       return found;
     }
   }
-  Result<FoundPipeline> found = FindWith(loaded, cluster, options);
+  FindPipelineOptions branches = options;
+  if (branches.known_prices == nullptr) branches.known_prices = std::make_shared<LayerPrices>();
+  Result<FoundPipeline> found = FindWith(loaded, cluster, branches);
   const bool cancelled = options.cancelled && options.cancelled();
   if (cancelled || (found.ok() && !HasBranches(found->layering.graph)) || !options.branches) return found;
   // Stages of a branch are ranges of its own layers; one after the other, a stage can end one branch and begin the
   // next.
-  FindPipelineOptions linear = options;
+  FindPipelineOptions linear = branches;
   linear.branches = false;
   Result<FoundPipeline> other = FindWith(loaded, cluster, linear);
   if (!other.ok()) return found;

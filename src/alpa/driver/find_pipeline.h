@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,8 +39,9 @@ struct FindPipelineOptions {
   bool branches = true;  // stages of parallel branches side by side
   bool unstack = true;   // take parameters of a scan over layers apart, so that each stage holds its own
   int threads = 0;
-  double gap = 0.005;     // of exact solves
-  Seconds time_limit{1};  // for each of them
+  double gap = 0.005;                         // of exact solves
+  Seconds time_limit{1};                      // for each of them
+  std::shared_ptr<LayerPrices> known_prices;  // as StageCostOptions::known
   std::function<void(std::string_view phase, double share, double best)>
       progress;  // best: seconds of a step, infinity: none
   std::function<bool()> cancelled;
@@ -80,6 +82,9 @@ Result<std::optional<TakenApart>> TakeApart(const LoadedStep& loaded);
 // would fit).
 Result<FoundPipeline> FindPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                    const FindPipelineOptions& options);
+
+// Whether any layers lie side by side.
+bool HasBranches(const frontend::LayerChain& graph);
 
 // The parts of the options that prices and exact stages have.
 StageCostOptions PricesOf(const FindPipelineOptions& options);

@@ -34,18 +34,27 @@ inter::FoundPlan Repriced(const inter::FoundPlan& base, int64_t microbatches, co
 
 }  // namespace
 
+Result<frontend::Layering> LayersAround(const FoundPipeline& base, const LoadedStep& loaded) {
+  frontend::LayerOptions options;
+  options.count = base.layering.count;
+  options.branches = HasBranches(base.layering.graph);
+  return frontend::FindLayers(loaded.step.module, loaded.analysis, options);
+}
+
 Result<plan::PipelinePlan> PlanPinned(const LoadedStep& loaded, const LoadedStep& base_loaded,
                                       const FoundPipeline& base, const cluster::Cluster& cluster,
                                       const FindPipelineOptions& options) {
-  frontend::LayerOptions layer_options;
-  layer_options.count = base.layering.count;
-  layer_options.branches = options.branches;
-  ALPA_TRY(const frontend::Layering layering, frontend::FindLayers(loaded.step.module, loaded.analysis, layer_options));
+  ALPA_TRY(const frontend::Layering layering, LayersAround(base, loaded));
   if (layering.count != base.layering.count ||
       StateInputs(loaded, layering, base.plan) != StateInputs(base_loaded, base.layering, base.plan)) {
     return Error{Code::kInvalidArgument, "the stages would not own the same state", ""};
   }
-  ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, layering, cluster, PricesOf(options)));
+  StageCostOptions prices = PricesOf(options);
+  for (const inter::Stage& stage : base.ranked.front().found.stages) {
+    if (std::find(prices.submeshes.begin(), prices.submeshes.end(), stage.submesh) == prices.submeshes.end())
+      prices.submeshes.push_back(stage.submesh);
+  }
+  ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, layering, cluster, prices));
   const inter::SearchProblem problem = MakeSearchProblem(loaded, cluster, layering, *costs, options);
   std::vector<inter::FoundPlan> plans;
   for (const int64_t microbatches : problem.microbatches) {

@@ -8,6 +8,10 @@
 
 namespace alpa::driver {
 
+// The layers of `loaded` that plans around `base` are made of: as many, with branches if it has any. Errors of
+// FindLayers.
+Result<frontend::Layering> LayersAround(const FoundPipeline& base, const LoadedStep& loaded);
+
 // The best number of microbatches with the stages (ranges of layers, devices, schedule) of `base`, which was found for
 // `base_loaded`, and state that lies as there. kInvalidArgument: the models' stages do not own the same state, or
 // nothing fits; errors of SolveStages.

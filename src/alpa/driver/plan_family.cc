@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 
 #include "alpa/base/file.h"
 #include "alpa/cost/model.h"
@@ -76,6 +77,7 @@ class Finder {
     if (mesh_) return OnMesh(shape, {});
     FindPipelineOptions find = find_;
     find.unstack = false;  // state is compared between shapes as the exports have it
+    find.known_prices = prices_.emplace_back(std::make_shared<LayerPrices>());
     ALPA_TRY(FoundPipeline found, FindWithProgress(loaded_[shape], cluster_, find, options_.quiet));
     StateLayout layout = LayoutOf(loaded_[shape], found.layering, cluster_, found.plan);
     ShapePlan out{found.plan, found.plan.prediction.step, std::move(layout)};
@@ -109,12 +111,10 @@ class Finder {
       }
       return OnMesh(shape, state);
     }
-    ALPA_TRY(plan::PipelinePlan plan, PlanPinned(loaded_[shape], loaded_[base], found_[base], cluster_, find_));
-    frontend::LayerOptions layers;
-    layers.count = found_[base].layering.count;
-    layers.branches = find_.branches;
-    ALPA_TRY(const frontend::Layering layering,
-             frontend::FindLayers(loaded_[shape].step.module, loaded_[shape].analysis, layers));
+    FindPipelineOptions find = find_;
+    find.known_prices = prices_[shape];
+    ALPA_TRY(plan::PipelinePlan plan, PlanPinned(loaded_[shape], loaded_[base], found_[base], cluster_, find));
+    ALPA_TRY(const frontend::Layering layering, LayersAround(found_[base], loaded_[shape]));
     StateLayout layout = LayoutOf(loaded_[shape], layering, cluster_, plan);
     const Seconds step = plan.prediction.step;
     return ShapePlan{std::move(plan), step, std::move(layout)};
@@ -174,7 +174,8 @@ class Finder {
   const PlanOptions& options_;
   std::vector<ir::Shape> shapes_;  // of the inputs of the first model; state is alike in all
   std::vector<double> frequency_;
-  std::vector<FoundPipeline> found_;  // own plans on a cluster
+  std::vector<FoundPipeline> found_;                  // own plans on a cluster
+  std::vector<std::shared_ptr<LayerPrices>> prices_;  // of their searches; plans around another shape price few more
   FoundFamily out_;
 };
 
@@ -215,8 +216,8 @@ Status PlanShapes(const PlanOptions& options, const cluster::Cluster& cluster, c
   const report::FamilyPage page{&found.family, found.ways, found.chosen};
   std::fputs((options.json ? report::FamilyJson(page) : report::FamilyText(page)).c_str(), stdout);
   if (!options.out.empty() && !options.json)
-    std::printf("\nplans written to %s%s\n", options.out.c_str(),
-                mesh ? fmt::format("; run one with: alpa run MODEL --plan {}", options.out.string()).c_str() : "");
+    std::printf("\nplans written to %s; run one with: alpa run MODEL --plan %s\n", options.out.c_str(),
+                options.out.c_str());
   return Ok();
 }
 

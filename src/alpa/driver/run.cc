@@ -249,6 +249,7 @@ class Training {
     info.step = done_;
     info.data_position = prefetcher.position();
     info.data = prefetcher.description();
+    info.batches_per_epoch = prefetcher.batches_per_epoch();
     info.seed = options_.seed;
     info.alpa_version = kVersion;
     info.losses = losses_in_checkpoint_;

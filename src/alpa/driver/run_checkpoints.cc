@@ -16,7 +16,7 @@ RunCheckpoints::RunCheckpoints(CheckpointOptions options, const Session& session
 
 Status RunCheckpoints::CheckFolder() const {
   if (options_.folder.empty()) return Ok();
-  ALPA_RETURN_IF_ERROR(runtime::CheckCheckpointFolder(options_.folder, session_.module()));
+  ALPA_RETURN_IF_ERROR(runtime::CheckCheckpointFolder(options_.folder, session_.module(), session_.family));
   const auto existing = runtime::ListCheckpoints(options_.folder);
   if (options_.resume || !existing.ok() || existing->empty()) return Ok();
   return Error{
@@ -33,21 +33,34 @@ Status RunCheckpoints::Resume(runtime::DataSource& data, uint64_t seed) {
   }
   ALPA_RETURN_IF_ERROR(processes_.AgreeOnValue("list of checkpoints", there));
   ALPA_TRY(runtime::NewestSound newest,
-           runtime::LoadNewestSound(options_.folder, session_.module(), session_.signature(), peers_));
+           runtime::LoadNewestSound(options_.folder, session_.module(), session_.signature(), session_.family, peers_));
   resumed_ = std::move(newest.checkpoint);
-  const runtime::CheckpointInfo& info = resumed_->info();
-  if (info.data != data.Describe() || info.seed != seed) {
-    return Error{Code::kMismatch,
-                 fmt::format("{} was trained on other data: {} (seed {}), now {} (seed {})",
-                             resumed_->folder().string(), info.data, info.seed, data.Describe(), seed),
-                 "give the same --data, --init and --seed, or start anew in another folder"};
-  }
+  ALPA_RETURN_IF_ERROR(SeekData(data, seed));
   for (const Error& damaged : newest.damaged) {
     if (!processes_.first()) break;
     fmt::print(stderr, "warning: {}; going on from {}\n", damaged.message, resumed_->folder().string());
   }
   runtime::RemoveStale(options_.folder);
-  return data.Seek(info.data_position);
+  return Ok();
+}
+
+// Another shape of the model may need data of its own (windows of another length); the same data is entered at the same
+// share of the epoch.
+Status RunCheckpoints::SeekData(runtime::DataSource& data, uint64_t seed) const {
+  const runtime::CheckpointInfo& info = resumed_->info();
+  const bool same_data = info.data == data.Describe() && info.seed == seed;
+  const std::string other = fmt::format("{} was trained on other data: {} (seed {}), now {} (seed {})",
+                                        resumed_->folder().string(), info.data, info.seed, data.Describe(), seed);
+  if (resumed_->manifest().model_fingerprint == ir::Fingerprint(session_.module())) {
+    if (same_data) return data.Seek(info.data_position);
+    return Error{Code::kMismatch, other, "give the same --data, --init and --seed, or start anew in another folder"};
+  }
+  if (same_data && info.batches_per_epoch > 0) {
+    return data.Seek(
+        runtime::PositionInBatchesOf(info.data_position, info.batches_per_epoch, data.batches_per_epoch()));
+  }
+  if (processes_.first()) fmt::print(stderr, "note: {}, for another shape of the batch; from its beginning\n", other);
+  return Ok();
 }
 
 Status RunCheckpoints::Start(runtime::CheckpointInfo info, const runtime::Trainer& trainer) {
@@ -59,8 +72,8 @@ Status RunCheckpoints::Start(runtime::CheckpointInfo info, const runtime::Traine
     for (const runtime::StateValue& value : *state) blocks.push_back({value.tensor, value.block});
     return runtime::SaveCheckpoint(
         options_.folder, info, session_.module(), session_.signature(), blocks,
-        [&state](size_t index) -> Result<ir::HostTensor> { return std::move((*state)[index].value); }, {options_.keep},
-        peers_);
+        [&state](size_t index) -> Result<ir::HostTensor> { return std::move((*state)[index].value); },
+        {options_.keep, session_.family}, peers_);
   });
 }
 

@@ -33,8 +33,9 @@ class RunCheckpoints {
   // Whether the folder can be used: kIo, kMismatch when it holds those of another model, kInvalidArgument when it holds
   // checkpoints that are not to be gone on from. Waits for no other process.
   Status CheckFolder() const;
-  // With `resume`: loads the newest checkpoint that is sound and moves `data` to its position. kMismatch when it was
-  // trained on other data or another `seed`; errors of LoadNewestSound. Warns of damaged ones.
+  // With `resume`: loads the newest checkpoint that is sound and moves `data` to its position (of another shape of the
+  // model: to the same share of its epoch, or, if it is other data, to the beginning, with a note). kMismatch when it
+  // was trained on other data or another `seed`; errors of LoadNewestSound. Warns of damaged ones.
   Status Resume(runtime::DataSource& data, uint64_t seed);
   // What the run goes on from.
   const std::optional<runtime::Checkpoint>& resumed() const { return resumed_; }
@@ -52,6 +53,8 @@ class RunCheckpoints {
   const std::filesystem::path& saved() const { return saved_; }
 
  private:
+  Status SeekData(runtime::DataSource& data, uint64_t seed) const;
+
   const CheckpointOptions options_;
   const Session& session_;
   const Processes& processes_;

@@ -45,26 +45,23 @@ Status CheckContradictions(const plan::PipelinePlan& plan, const SessionOptions&
   return Ok();
 }
 
-Result<plan::PipelinePlan> ReadPipeline(const std::string& text, const LoadedStep& loaded,
-                                        const SessionOptions& options) {
-  auto plan = plan::PipelineFromJson(text);
-  if (!plan.ok()) return InFile(options.plan, plan.error());
-  if (plan->model_fingerprint != ir::Fingerprint(loaded.step.module)) {
+// That a plan of several stages is for this model, and for these options.
+Status CheckPipeline(const plan::PipelinePlan& plan, const LoadedStep& loaded, const SessionOptions& options) {
+  if (plan.model_fingerprint != ir::Fingerprint(loaded.step.module)) {
     return Error{Code::kMismatch,
-                 fmt::format("{}: the plan is for another model ('{}'{})", options.plan, plan->model,
-                             plan->model == loaded.step.module.name ? ", which has the name of this one but other ops"
-                                                                    : ", not '" + loaded.step.module.name + "'"),
+                 fmt::format("{}: the plan is for another model ('{}'{})", options.plan, plan.model,
+                             plan.model == loaded.step.module.name ? ", which has the name of this one but other ops"
+                                                                   : ", not '" + loaded.step.module.name + "'"),
                  "make a plan for this model"};
   }
   const int64_t batch = loaded.analysis.batch.batch_size;
-  if (batch % plan->microbatches != 0) {
+  if (batch % plan.microbatches != 0) {
     return Error{
         Code::kInvalidInput,
-        fmt::format("{}: {} microbatches, but {} examples in the batch", options.plan, plan->microbatches, batch),
+        fmt::format("{}: {} microbatches, but {} examples in the batch", options.plan, plan.microbatches, batch),
         "make the plan anew: alpa plan MODEL --microbatches M with an M that divides the batch"};
   }
-  ALPA_RETURN_IF_ERROR(CheckContradictions(*plan, options));
-  return plan;
+  return CheckContradictions(plan, options);
 }
 
 // What the trainer sees of a pipeline: arrays that it does not lay out.
@@ -85,16 +82,22 @@ Result<plan::Plan> MakePlan(const LoadedStep& loaded, const SessionOptions& opti
   if (!text.ok()) {
     return Error{text.error().code, text.error().message, "--plan takes data-parallel, or the file of a plan"};
   }
-  if (plan::IsPipeline(*text)) {
-    ALPA_TRY(session->pipeline, ReadPipeline(*text, loaded, options));
-    return WholeOnHost(module);
-  }
-  if (plan::IsFamily(*text)) {
+  if (plan::IsFamily(*text)) {  // asked first: its members may look like plans of several stages
     const auto family = plan::FamilyFromJson(*text);
     if (!family.ok()) return InFile(options.plan, family.error());
     auto member = plan::PlanFor(*family, ir::Fingerprint(module));
     if (!member.ok()) return InFile(options.plan, member.error());
-    return member;
+    session->family = plan::Fingerprints(*family);
+    if (auto* const plan = std::get_if<plan::Plan>(&*member)) return std::move(*plan);
+    session->pipeline = std::get<plan::PipelinePlan>(*std::move(member));
+  } else if (plan::IsPipeline(*text)) {
+    auto plan = plan::PipelineFromJson(*text);
+    if (!plan.ok()) return InFile(options.plan, plan.error());
+    session->pipeline = *std::move(plan);
+  }
+  if (session->pipeline) {
+    ALPA_RETURN_IF_ERROR(CheckPipeline(*session->pipeline, loaded, options));
+    return WholeOnHost(module);
   }
   auto plan = plan::FromJson(*text);
   if (!plan.ok()) return InFile(options.plan, plan.error());
@@ -129,10 +132,11 @@ Result<int64_t> DevicesPerProcess(int64_t devices, const process::Group& process
                "start another number of processes, or make a plan for a multiple of it"};
 }
 
-bool NamesPipeline(const std::string& plan) {
+// Whether the plan is, or may be for the model that is read, one of several stages.
+bool MayBePipeline(const std::string& plan) {
   if (plan == kDataParallel) return false;
   const auto text = ReadFile(plan);
-  return text.ok() && plan::IsPipeline(*text);
+  return text.ok() && (plan::IsFamily(*text) || plan::IsPipeline(*text));
 }
 
 // What can be said of microbatches before the model is read. Plans of several stages have a number of their own.
@@ -151,8 +155,7 @@ Status CheckMicrobatchOptions(const SessionOptions& options, bool pipeline) {
 
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
-  const bool pipeline = NamesPipeline(options.plan);
-  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options, pipeline));
+  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options, MayBePipeline(options.plan)));
   Session session;
   if (!options.backend.empty() && options.processes != nullptr) {
     return Error{Code::kUnsupported, "--backend together with several processes: not yet possible",
@@ -163,13 +166,15 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
   }
   ALPA_TRY(session.loaded, LoadStep(engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
-  if (!pipeline) {
-    ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
-  }
   ALPA_TRY(session.plan, gate.Run<plan::Plan>(
                              Phase::kPlan, [&] { return MakePlan(session.loaded, options, &session); },
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
                              [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
+  if (!session.pipeline) {
+    ALPA_RETURN_IF_ERROR(
+        CheckMicrobatchOptions(options, /*pipeline=*/false));  // of a family, whose member is known now
+    ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
+  }
   if (gate.Stops(Phase::kPlan)) return session;
   if (session.pipeline) {
     auto client = MakePipelineClient(engine, session.loaded, *session.pipeline, options.processes, options.watch);

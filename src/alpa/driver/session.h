@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "alpa/base/result.h"
 #include "alpa/driver/load_step.h"
@@ -37,6 +38,7 @@ struct Session {
   LoadedStep loaded;
   plan::Plan plan;
   std::optional<plan::PipelinePlan> pipeline;  // then `plan` says nothing
+  std::vector<uint64_t> family;  // fingerprints of all models that the plan file is for, when it is one for a family
   xla::MicrobatchSplit microbatches;
   std::unique_ptr<xla::Client> client;
 

@@ -120,7 +120,7 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   costs->FindClasses();
   costs->FindTransfers();
   costs->FindStepEdges();
-  costs->submeshes_ = PricedSubmeshes(cluster);
+  costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster) : options.submeshes;
   costs->by_count_ = inter::PlacedByCount(HostsOf(cluster));
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
   return costs;
@@ -131,9 +131,12 @@ void StageCosts::FindClasses() {
   for (int layer = 0; layer < layering_.count; ++layer) {
     frontend::Segment segment =
         frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, layer, layer, false);
-    const auto [it, inserted] =
-        ids.emplace(frontend::StructuralHash(segment, loaded_.analysis.batch), static_cast<int>(programs_.size()));
-    if (inserted) programs_.push_back(std::move(segment));
+    const uint64_t hash = frontend::StructuralHash(segment, loaded_.analysis.batch);
+    const auto [it, inserted] = ids.emplace(hash, static_cast<int>(programs_.size()));
+    if (inserted) {
+      programs_.push_back(std::move(segment));
+      hashes_.push_back(hash);
+    }
     class_of_layer_.push_back(it->second);
   }
 }
@@ -225,15 +228,25 @@ Status StageCosts::PriceAll() {
   for (size_t s = submeshes_.size(); s-- > 0;) {
     for (size_t c = 0; c < programs_.size(); ++c) tasks.emplace_back(s, static_cast<int>(c));
   }
+  LayerPrices nothing;
+  LayerPrices& known = options_.known == nullptr ? nothing : *options_.known;
   std::atomic<size_t> next = 0, done = 0;
   std::mutex mutex;
   std::optional<Error> error;
   const auto work = [&] {
     for (size_t t = next++; t < tasks.size(); t = next++) {
       if (options_.cancelled && options_.cancelled()) return;
-      const Status status = PriceOn(tasks[t].first, tasks[t].second);
+      const size_t submesh = tasks[t].first;
+      const int layer_class = tasks[t].second;
+      const auto c = static_cast<size_t>(layer_class);
+      Result<LayerPrices::Prices> prices =
+          known.Get(programs_[c], hashes_[c], submeshes_[submesh], [&] { return PriceOn(submesh, layer_class); });
       const std::lock_guard lock(mutex);
-      if (!status.ok() && !error) error = status.error();
+      if (prices.ok()) {
+        priced_[submesh].by_class[c] = *std::move(prices);
+      } else if (!error) {
+        error = prices.error();
+      }
       ++done;
       if (options_.progress) options_.progress(static_cast<double>(done) / static_cast<double>(tasks.size()));
     }
@@ -248,7 +261,8 @@ Status StageCosts::PriceAll() {
   return Ok();
 }
 
-Status StageCosts::PriceOn(size_t submesh, int layer_class) {
+Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class) const {
+  LayerPrices::Prices prices;
   ALPA_TRY(const cost::Model model,
            cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
   const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
@@ -264,10 +278,9 @@ Status StageCosts::PriceOn(size_t submesh, int layer_class) {
     ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, large, *small, &program));
     intra::PriceOptions price = options_.price;
     price.batch_axes = mask;
-    for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price))
-      priced_[submesh].by_class[static_cast<size_t>(layer_class)].push_back(one);
+    for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) prices.push_back(one);
   }
-  return Ok();
+  return prices;
 }
 
 void StageCosts::AddUp(Priced* priced) const {

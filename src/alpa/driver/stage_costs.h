@@ -10,6 +10,7 @@
 #include "alpa/base/result.h"
 #include "alpa/cluster/cluster.h"
 #include "alpa/cost/model.h"
+#include "alpa/driver/layer_prices.h"
 #include "alpa/driver/load_step.h"
 #include "alpa/driver/stage_program.h"
 #include "alpa/frontend/layers.h"
@@ -24,8 +25,10 @@ struct StageCostOptions {
   bool recompute = true;     // also stages that compute their forward pass again
   bool local_gather = true;  // copies on a receiving mesh are made there rather than sent one by one (Alpa §6)
   intra::PriceOptions price;
-  int threads = 0;                       // 0: one per core
-  std::function<void(double)> progress;  // share done
+  std::vector<inter::Submesh> submeshes;  // those to price; empty: PricedSubmeshes
+  std::shared_ptr<LayerPrices> known;     // of this step, on this cluster, by these options; null: nothing is known
+  int threads = 0;                        // 0: one per core
+  std::function<void(double)> progress;   // share done
   std::function<bool()> cancelled;
 };
 
@@ -100,7 +103,7 @@ class StageCosts final : public inter::StageCosts {
   void FindTransfers();
   void FindStepEdges();
   Status PriceAll();
-  Status PriceOn(size_t submesh, int layer_class);
+  Result<LayerPrices::Prices> PriceOn(size_t submesh, int layer_class) const;
   void AddUp(Priced* priced) const;
   static std::vector<double> MemoryWeights(const Priced& priced, cost::AxisMask mask);
   int IndexOf(const inter::Submesh& submesh) const;
@@ -112,6 +115,7 @@ class StageCosts final : public inter::StageCosts {
   std::vector<int64_t> legal_;  // numbers of microbatches
   std::vector<int> class_of_layer_;
   std::vector<frontend::Segment> programs_;  // by class
+  std::vector<uint64_t> hashes_;             // by class
   std::vector<inter::Submesh> submeshes_;
   std::vector<Priced> priced_;  // by submesh
   // [last][next_first]: bytes of the whole batch.

@@ -266,6 +266,23 @@ std::string_view Name(BorderKind kind) {
   return "";
 }
 
+bool SameOps(const Segment& a, const Segment& b) {
+  if (a.module.ops.size() != b.module.ops.size() || a.module.inputs != b.module.inputs ||
+      a.module.outputs != b.module.outputs || a.phases != b.phases || a.weight_gradient != b.weight_gradient ||
+      a.input_kinds != b.input_kinds || a.output_kinds != b.output_kinds || !(a.signature == b.signature))
+    return false;
+  for (size_t i = 0; i < a.module.ops.size(); ++i) {
+    const ir::Op& x = a.module.ops[i];
+    const ir::Op& y = b.module.ops[i];
+    if (x.kind != y.kind || x.operands != y.operands || x.results != y.results || !(x.attributes == y.attributes))
+      return false;
+    for (const ir::ValueId v : x.results) {
+      if (!(a.module.shape(v) == b.module.shape(v))) return false;
+    }
+  }
+  return true;
+}
+
 Segment ExtractSegment(const ir::Module& module, const StepAnalysis& analysis, const Layering& layering, int first,
                        int last, bool recompute) {
   ALPA_CHECK(0 <= first && first <= last && last < layering.count);

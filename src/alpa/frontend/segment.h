@@ -48,6 +48,10 @@ struct Segment {
 Segment ExtractSegment(const ir::Module& module, const StepAnalysis& analysis, const Layering& layering, int first,
                        int last, bool recompute);
 
+// Whether both have the same ops with the same attributes and shapes in the same order, and the same inputs and
+// outputs: then they differ in names at most.
+bool SameOps(const Segment& a, const Segment& b);
+
 // Equal for segments that cost the same: structure, phases, border kinds and batch dimensions of `segment`.
 uint64_t StructuralHash(const Segment& segment, const BatchAnalysis& batch);
 

@@ -48,6 +48,7 @@ struct StageVariant {
   int layout = 0;         // how values on its borders lie, as StageCosts::Transfer knows it
   int id = 0;             // for the caller, to find out what this was
 
+  bool operator==(const StageVariant&) const = default;
   double time() const { return forward + backward; }
   // Bytes per device with `in_flight` microbatches.
   double memory(int64_t in_flight) const { return state + static_cast<double>(in_flight) * activation + workspace; }

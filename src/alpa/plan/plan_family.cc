@@ -142,14 +142,17 @@ Status Verify(const PlanFamily& family) {
   return Ok();
 }
 
-Result<Plan> PlanFor(const PlanFamily& family, uint64_t fingerprint) {
+std::vector<uint64_t> Fingerprints(const PlanFamily& family) {
+  std::vector<uint64_t> out;
+  for (const FamilyMember& member : family.members) out.push_back(FingerprintOf(member));
+  return out;
+}
+
+Result<std::variant<Plan, PipelinePlan>> PlanFor(const PlanFamily& family, uint64_t fingerprint) {
   std::string files;
   for (const FamilyMember& member : family.members) {
     files += (files.empty() ? "" : ", ") + member.file;
-    if (FingerprintOf(member) != fingerprint) continue;
-    if (const Plan* plan = std::get_if<Plan>(&member.plan)) return *plan;
-    return Error{Code::kUnsupported, fmt::format("the plan for {} has several stages", member.file),
-                 "look at it with alpa simulate, or plan with --mesh"};
+    if (FingerprintOf(member) == fingerprint) return member.plan;
   }
   return Error{Code::kMismatch, "the family has no plan for this model; it was made for " + files,
                "plan again with this model among the others"};

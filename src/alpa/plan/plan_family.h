@@ -50,8 +50,10 @@ bool IsFamily(std::string_view text);
 // where the state lies alike. kInvalidInput.
 Status Verify(const PlanFamily& family);
 
-// The plan of one mesh for the model with this fingerprint. kMismatch when no member is for it (names those there are);
-// kUnsupported when the member is a plan of several stages.
-Result<Plan> PlanFor(const PlanFamily& family, uint64_t fingerprint);
+// The fingerprints of the models, by member.
+std::vector<uint64_t> Fingerprints(const PlanFamily& family);
+
+// The plan for the model with this fingerprint. kMismatch when no member is for it (names those there are).
+Result<std::variant<Plan, PipelinePlan>> PlanFor(const PlanFamily& family, uint64_t fingerprint);
 
 }  // namespace alpa::plan

@@ -54,10 +54,11 @@ TEST(PlanFamily, ComesBackFromItsText) {
 
 TEST(PlanFamily, PlanIsTakenByFingerprint) {
   const PlanFamily family = MeshAndPipeline();
-  const Result<Plan> first = PlanFor(family, 1);
-  ASSERT_TRUE(first.ok());
-  EXPECT_TRUE(*first == OnTwo(1));
-  EXPECT_EQ(PlanFor(family, 2).error().code, Code::kUnsupported);
+  const auto first = PlanFor(family, 1), second = PlanFor(family, 2);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_TRUE(std::get<Plan>(*first) == OnTwo(1));
+  EXPECT_EQ(std::get<PipelinePlan>(*second).schedule, "1f1b");
+  EXPECT_EQ(Fingerprints(family), (std::vector<uint64_t>{1, 2}));
   EXPECT_EQ(PlanFor(family, 3).error().code, Code::kMismatch);
   EXPECT_THAT(PlanFor(family, 3).error().message, HasSubstr("short.mlirbc, long.mlirbc"));
 }

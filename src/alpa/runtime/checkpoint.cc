@@ -35,9 +35,11 @@ Result<fs::path> Choose(const fs::path& dir, std::optional<int64_t> step) {
                fmt::format("there are checkpoints of steps {}", fmt::join(steps, ", "))};
 }
 
-// That the manifest describes exactly the state of this step.
-Status CheckTensors(const fs::path& folder, const Manifest& manifest, const ir::Module& module,
-                    const ir::StepSignature& signature) {
+// That the manifest describes exactly the state of this step, whose inputs its tensors then have. A sibling's are found
+// by name: their numbers may be others.
+Status MatchTensors(const fs::path& folder, const ir::Module& module, const ir::StepSignature& signature,
+                    Manifest& manifest) {
+  const bool own = manifest.model_fingerprint == ir::Fingerprint(module);
   const std::vector<ManifestTensor> expected = StateTensors(module, signature);
   const auto mismatch = [&](const std::string& what) {
     return Error{Code::kMismatch, fmt::format("{}: {}", folder.string(), what),
@@ -48,10 +50,13 @@ Status CheckTensors(const fs::path& folder, const Manifest& manifest, const ir::
         fmt::format("holds {} tensors, the state of the model has {}", manifest.tensors.size(), expected.size()));
   }
   for (size_t k = 0; k < expected.size(); ++k) {
-    const ManifestTensor& t = manifest.tensors[k];
-    if (t.input == expected[k].input && t.shape == expected[k].shape) continue;
-    return mismatch(fmt::format("tensor '{}' is {} for input {}, the model has {} for input {}", t.name,
-                                ir::ToString(t.shape), t.input, ir::ToString(expected[k].shape), expected[k].input));
+    ManifestTensor& t = manifest.tensors[k];
+    const bool same = own ? t.input == expected[k].input : t.name == expected[k].name;
+    if (!same || !(t.shape == expected[k].shape)) {
+      return mismatch(fmt::format("tensor '{}' is {} for input {}, the model has {} for input {}", t.name,
+                                  ir::ToString(t.shape), t.input, ir::ToString(expected[k].shape), expected[k].input));
+    }
+    t.input = expected[k].input;
   }
   return Ok();
 }
@@ -71,10 +76,10 @@ Result<SafetensorsFile> OpenShard(const fs::path& folder, const ManifestShard& s
 }  // namespace
 
 Result<Checkpoint> Checkpoint::Open(const fs::path& folder, const ir::Module& module,
-                                    const ir::StepSignature& signature, int part, int of) {
+                                    const ir::StepSignature& signature, const Siblings& siblings, int part, int of) {
   ALPA_TRY(Manifest manifest, ReadManifest(folder));
-  ALPA_RETURN_IF_ERROR(CheckModel(folder, manifest, module));
-  ALPA_RETURN_IF_ERROR(CheckTensors(folder, manifest, module, signature));
+  ALPA_RETURN_IF_ERROR(CheckModel(folder, manifest, module, siblings));
+  ALPA_RETURN_IF_ERROR(MatchTensors(folder, module, signature, manifest));
   if (const Status blocks = CheckBlocks(manifest); !blocks.ok()) {
     return Error{Code::kCorrupt, fmt::format("{}: {}", (folder / kManifestFile).string(), blocks.error().message), ""};
   }
@@ -161,9 +166,9 @@ Result<ir::HostTensor> Checkpoint::Value(int32_t input) const {
 }
 
 Result<Checkpoint> LoadCheckpoint(const fs::path& dir, std::optional<int64_t> step, const ir::Module& module,
-                                  const ir::StepSignature& signature) {
+                                  const ir::StepSignature& signature, const Siblings& siblings) {
   ALPA_TRY(const fs::path folder, Choose(dir, step));
-  auto checkpoint = Checkpoint::Open(folder, module, signature);
+  auto checkpoint = Checkpoint::Open(folder, module, signature, siblings);
   if (checkpoint.ok() || checkpoint.error().code != Code::kCorrupt) return checkpoint;
   Error error = checkpoint.error();
   const auto entries = ListCheckpoints(dir);
@@ -176,7 +181,7 @@ Result<Checkpoint> LoadCheckpoint(const fs::path& dir, std::optional<int64_t> st
 }
 
 Result<NewestSound> LoadNewestSound(const fs::path& dir, const ir::Module& module, const ir::StepSignature& signature,
-                                    const Peers& peers) {
+                                    const Siblings& siblings, const Peers& peers) {
   // `dir` may be a checkpoint itself. The first agreement is on what there is, so that none waits for one that left.
   std::error_code error;
   const bool direct = fs::exists(dir / kManifestFile, error);
@@ -184,7 +189,7 @@ Result<NewestSound> LoadNewestSound(const fs::path& dir, const ir::Module& modul
   if (const Status all = peers.agree(entries.ok() ? Ok() : Status(entries.error())); !all.ok()) return all.error();
   std::vector<Error> damaged;
   for (auto entry = entries->rbegin(); entry != entries->rend(); ++entry) {
-    auto checkpoint = Checkpoint::Open(entry->folder, module, signature, peers.rank, peers.count);
+    auto checkpoint = Checkpoint::Open(entry->folder, module, signature, siblings, peers.rank, peers.count);
     const Status sound = peers.agree(checkpoint.ok() ? Ok() : Status(checkpoint.error()));
     if (sound.ok()) return NewestSound{*std::move(checkpoint), std::move(damaged)};
     if (sound.error().code != Code::kCorrupt) return sound.error();

@@ -24,9 +24,11 @@ class Checkpoint {
   // Opens the one in `folder` and checks that its files are what the manifest says, and every `of`-th of them from
   // number `part` on byte by byte, so that several processes can share that work. Errors as LoadCheckpoint.
   static Result<Checkpoint> Open(const std::filesystem::path& folder, const ir::Module& module,
-                                 const ir::StepSignature& signature, int part = 0, int of = 1);
+                                 const ir::StepSignature& signature, const Siblings& siblings = {}, int part = 0,
+                                 int of = 1);
 
   const CheckpointInfo& info() const { return manifest_.info; }
+  // With the inputs of the model that it was opened for.
   const Manifest& manifest() const { return manifest_; }
   const std::filesystem::path& folder() const { return folder_; }
   // The value of state input `input` of the module: an InputProvider for Trainer. kIo, kCorrupt when the file has
@@ -50,12 +52,14 @@ class Checkpoint {
 };
 
 // Opens the checkpoint of `step`, or the newest, in `dir` (or `dir` itself when it is one) and checks all of it: every
-// checksum, and that it is of this model. One tensor at a time is in memory. Changes nothing.
+// checksum, and that it is of this model, or of a sibling with the same state. One tensor at a time is in memory.
+// Changes nothing.
 // kNotFound: no such folder, no checkpoint, or not of that step (the steps there are listed). kCorrupt (naming the
 // file): manifest or shards missing, truncated or damaged. kMismatch: of another model, or no checkpoint of alpa.
 // kUnsupported: of another version of alpa.
 Result<Checkpoint> LoadCheckpoint(const std::filesystem::path& dir, std::optional<int64_t> step,
-                                  const ir::Module& module, const ir::StepSignature& signature);
+                                  const ir::Module& module, const ir::StepSignature& signature,
+                                  const Siblings& siblings = {});
 
 // A checkpoint to go on from, and what was wrong with the newer ones, newest first.
 struct NewestSound {
@@ -65,6 +69,7 @@ struct NewestSound {
 // The newest checkpoint in `dir` that is not damaged. Each process of `peers` checks a part of the shards, and all take
 // the same. Errors as LoadCheckpoint, those of the newest where all are damaged; one of another model is not skipped.
 Result<NewestSound> LoadNewestSound(const std::filesystem::path& dir, const ir::Module& module,
-                                    const ir::StepSignature& signature, const Peers& peers = {});
+                                    const ir::StepSignature& signature, const Siblings& siblings = {},
+                                    const Peers& peers = {});
 
 }  // namespace alpa::runtime

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <system_error>
 
 #include "alpa/base/file.h"
@@ -41,13 +42,17 @@ std::vector<ManifestTensor> StateTensors(const ir::Module& module, const ir::Ste
   return out;
 }
 
-Status CheckModel(const fs::path& folder, const Manifest& manifest, const ir::Module& module) {
-  if (manifest.model_fingerprint == ir::Fingerprint(module)) return Ok();
+Status CheckModel(const fs::path& folder, const Manifest& manifest, const ir::Module& module,
+                  const Siblings& siblings) {
+  const uint64_t fingerprint = manifest.model_fingerprint;
+  if (fingerprint == ir::Fingerprint(module)) return Ok();
+  if (std::find(siblings.begin(), siblings.end(), fingerprint) != siblings.end()) return Ok();
   return Error{
       Code::kMismatch,
       fmt::format("{}: a checkpoint of another model: '{}' ({:016x}), this one is '{}' ({:016x})", folder.string(),
                   manifest.model, manifest.model_fingerprint, module.name, ir::Fingerprint(module)),
-      "give the folder of this model's checkpoints"};
+      "give the folder of this model's checkpoints; one shape of a model goes on from another's with the --plan of "
+      "both"};
 }
 
 Status CheckSizes(const fs::path& folder, const Manifest& manifest) {

@@ -25,8 +25,9 @@ Result<Manifest> ReadManifest(const std::filesystem::path& folder);
 // The state inputs of the step, in the order of their numbers, without blocks.
 std::vector<ManifestTensor> StateTensors(const ir::Module& module, const ir::StepSignature& signature);
 
-// That the checkpoint in `folder` is one of this model: kMismatch.
-Status CheckModel(const std::filesystem::path& folder, const Manifest& manifest, const ir::Module& module);
+// That the checkpoint in `folder` is one of this model or of a sibling: kMismatch.
+Status CheckModel(const std::filesystem::path& folder, const Manifest& manifest, const ir::Module& module,
+                  const Siblings& siblings);
 
 // That the files are there in their sizes, without looking into them: kCorrupt names the file.
 Status CheckSizes(const std::filesystem::path& folder, const Manifest& manifest);

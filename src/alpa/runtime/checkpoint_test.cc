@@ -166,6 +166,51 @@ TEST_F(CheckpointTest, RefusesOtherModelsAndForeignFolders) {
   EXPECT_EQ(Read(dir_ / "step-00000020/notes.txt"), "mine");
 }
 
+// SumStep() with a batch input more, and the state behind other inputs: another shape of the model has the same names.
+StepBuilder Sibling(bool other_state = false) {
+  StepBuilder b;
+  b.module.name = "sum";
+  b.Batch("batch.x", F32Shape({8, 2}));
+  b.Parameter("params.w", F32Shape({other_state ? 3 : 2}));
+  b.State("count", S32Shape({}));
+  return b;
+}
+
+TEST_F(CheckpointTest, IsTakenFromASiblingWhoseInputsHaveOtherNumbers) {
+  const StepBuilder sibling = Sibling();
+  ASSERT_TRUE(Save(10, sibling).ok());
+  ASSERT_EQ(LoadError().code, Code::kMismatch);
+  const Siblings siblings = {7, ir::Fingerprint(sibling.module)};
+  ASSERT_EQ(LoadCheckpoint(dir_, {}, step_.module, step_.signature, {7}).error().code, Code::kMismatch);
+  const auto checkpoint = LoadCheckpoint(dir_, {}, step_.module, step_.signature, siblings);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  EXPECT_EQ(*checkpoint->Value(0), F32({2}, {1, 10}));
+  EXPECT_EQ(*checkpoint->Value(1), S32({}, {5}));
+  const auto newest = LoadNewestSound(dir_, step_.module, step_.signature, siblings);
+  ASSERT_TRUE(newest.ok()) << newest.error().message;
+  EXPECT_EQ(*newest->checkpoint.Value(0), F32({2}, {1, 10}));
+
+  EXPECT_FALSE(CheckCheckpointFolder(dir_, step_.module).ok());
+  EXPECT_TRUE(CheckCheckpointFolder(dir_, step_.module, siblings).ok());
+  EXPECT_FALSE(Save(10, {2}).ok()) << "it is not replaced as if it were its own";
+  ASSERT_TRUE(Save(20, {2, siblings}).ok());
+  ASSERT_TRUE(Save(30, {2, siblings}).ok());
+  EXPECT_EQ(Steps(), (std::vector<int64_t>{20, 30})) << "the sibling's counts among those that are kept";
+}
+
+TEST_F(CheckpointTest, RefusesASiblingWithAnotherState) {
+  const StepBuilder other = Sibling(/*other_state=*/true);
+  const std::vector<ir::HostTensor> state = {F32({3}, {1, 2, 3}), S32({}, {5})};
+  ASSERT_TRUE(
+      SaveCheckpoint(dir_, {.step = 10}, other.module, other.signature, [&](size_t i) -> Result<ir::HostTensor> {
+        return state[i];
+      }).ok());
+  const auto refused = LoadCheckpoint(dir_, {}, step_.module, step_.signature, {ir::Fingerprint(other.module)});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kMismatch);
+  EXPECT_NE(refused.error().message.find("tensor 'params.w' is f32[3]"), std::string::npos) << refused.error().message;
+}
+
 TEST_F(CheckpointTest, ReplacesItsOwnStep) {
   ASSERT_TRUE(Save(10).ok());
   const auto before = Content();

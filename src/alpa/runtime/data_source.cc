@@ -57,6 +57,13 @@ Status DataSource::Seek(int64_t position) {
   return Ok();
 }
 
+int64_t PositionInBatchesOf(int64_t position, int64_t per_epoch, int64_t other_per_epoch) {
+  ALPA_CHECK(position >= 0 && per_epoch > 0 && other_per_epoch > 0);
+  const int64_t epoch = position / per_epoch;
+  const int64_t within = (position % per_epoch * other_per_epoch + per_epoch - 1) / per_epoch;
+  return epoch * other_per_epoch + within;
+}
+
 std::unique_ptr<DataSource> MakeFixedBatch(std::vector<ir::HostTensor> batch, std::string description) {
   return std::make_unique<FixedBatch>(std::move(batch), std::move(description));
 }

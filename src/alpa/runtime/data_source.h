@@ -54,6 +54,11 @@ class DataSource {
   int64_t position_ = 0;
 };
 
+// How many batches of another size come before the place in the same data that `position` batches come before, when an
+// epoch is `per_epoch` batches of the one and `other_per_epoch` of the other size (both above 0): the same epoch and
+// share of it, rounded up to a whole batch.
+int64_t PositionInBatchesOf(int64_t position, int64_t per_epoch, int64_t other_per_epoch);
+
 // The same batch every time: for golden runs and benchmarks. `description` says where it comes from.
 std::unique_ptr<DataSource> MakeFixedBatch(std::vector<ir::HostTensor> batch, std::string description);
 

@@ -34,6 +34,16 @@ TEST(DataSource, SeeksAnyPositionButNegativeOnes) {
   EXPECT_EQ(data->position(), 7);
 }
 
+TEST(PositionInBatchesOf, KeepsEpochAndShareAndRoundsUp) {
+  EXPECT_EQ(PositionInBatchesOf(0, 12, 6), 0);
+  EXPECT_EQ(PositionInBatchesOf(3, 12, 6), 2);   // 24 of 96 examples in batches of 8: with batches of 16 the next is 32
+  EXPECT_EQ(PositionInBatchesOf(12, 12, 6), 6);  // a whole epoch
+  EXPECT_EQ(PositionInBatchesOf(27, 12, 6), 14);
+  EXPECT_EQ(PositionInBatchesOf(2, 6, 12), 4);
+  EXPECT_EQ(PositionInBatchesOf(11, 12, 6), 6) << "no batch is left in the epoch";
+  for (int64_t position = 0; position < 40; ++position) EXPECT_EQ(PositionInBatchesOf(position, 7, 7), position);
+}
+
 class OpenDataTest : public testing::Test {
  protected:
   Result<std::unique_ptr<DataSource>> Open(const std::vector<std::string>& paths) {

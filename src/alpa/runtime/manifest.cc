@@ -39,16 +39,17 @@ class Reader {
 
   template <typename T>
   T Get(const char* key) {
-    const json value = object_.is_object() && object_.contains(key) ? object_[key] : json();
+    const json value = Has(key) ? object_[key] : json();
     if (!Is<T>(value)) {
       if (bad_.empty()) bad_ = key;
       return T{};
     }
     return value.template get<T>();
   }
+  bool Has(const char* key) const { return object_.is_object() && object_.contains(key); }
   const json& Child(const char* key) {
     static const json kNothing;
-    if (object_.is_object() && object_.contains(key)) return object_[key];
+    if (Has(key)) return object_[key];
     if (bad_.empty()) bad_ = key;
     return kNothing;
   }
@@ -174,6 +175,7 @@ std::string ToJson(const Manifest& manifest) {
   out["step"] = manifest.info.step;
   out["data"] = {
       {"position", manifest.info.data_position}, {"description", manifest.info.data}, {"seed", manifest.info.seed}};
+  if (manifest.info.batches_per_epoch > 0) out["data"]["batches_per_epoch"] = manifest.info.batches_per_epoch;
   out["losses"] = LossesToJson(manifest.info.losses);
   out["shards"] = json::array();
   for (const ManifestShard& shard : manifest.shards) {
@@ -216,6 +218,7 @@ Result<Manifest> ManifestFromJson(std::string_view text, const std::string& sour
   m.info.data_position = data.Get<int64_t>("position");
   m.info.data = data.Get<std::string>("description");
   m.info.seed = data.Get<uint64_t>("seed");
+  if (data.Has("batches_per_epoch")) m.info.batches_per_epoch = data.Get<int64_t>("batches_per_epoch");
   for (const json& loss : reader.Child("losses")) {
     m.info.losses.push_back(loss.is_number() ? loss.get<double>() : std::numeric_limits<double>::quiet_NaN());
   }

@@ -27,6 +27,7 @@ struct CheckpointInfo {
   uint64_t seed = 0;           // DataOptions::seed
   std::vector<double> losses;  // of the last steps, oldest first; may be empty
   std::string alpa_version;
+  int64_t batches_per_epoch = 0;  // DataSource::batches_per_epoch(); 0: not known, alpa did not write it at first
 
   bool operator==(const CheckpointInfo&) const = default;
 };
@@ -69,6 +70,10 @@ struct Manifest {
 
   bool operator==(const Manifest&) const = default;
 };
+
+// Fingerprints of models that have the state of the one at hand, at other shapes of the batch: their checkpoints are as
+// good as its own.
+using Siblings = std::vector<uint64_t>;
 
 // What a block of a tensor is called in a file: "w" for all of it, else "w[0:4,8:16]".
 std::string BlockName(const ManifestTensor& tensor, const Block& block);

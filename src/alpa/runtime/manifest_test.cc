@@ -10,7 +10,7 @@ namespace {
 
 Manifest Sample() {
   Manifest m;
-  m.info = {10, 40, "4 examples in a.npz", 18446744073709551615U, {2.5, 1.25}, "0.1.0"};
+  m.info = {10, 40, "4 examples in a.npz", 18446744073709551615U, {2.5, 1.25}, "0.1.0", 6};
   m.model = "step";
   m.model_fingerprint = 0xfedcba9876543210;
   m.shards = {{"shard-00000-of-00002.safetensors", 1234, 0xdeadbeef}, {"shard-00001-of-00002.safetensors", 99, 7}};

@@ -24,11 +24,11 @@ Error IoError(const fs::path& path, std::string_view what, const std::string& re
 }
 
 // Whether `folder` is free or holds a checkpoint of this model or the remains of one, which may be replaced.
-Status CheckReplaceable(const fs::path& folder, const ir::Module& module) {
+Status CheckReplaceable(const fs::path& folder, const ir::Module& module, const Siblings& siblings) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(folder, error))) return Ok();
   const auto manifest = ReadManifest(folder);
-  if (manifest.ok()) return CheckModel(folder, *manifest, module);
+  if (manifest.ok()) return CheckModel(folder, *manifest, module, siblings);
   if (manifest.error().code == Code::kCorrupt && HoldsOnlyCheckpointFiles(folder)) return Ok();
   return Error{Code::kMismatch,
                fmt::format("{} exists and is not a checkpoint of this model, so it is not replaced ({})",
@@ -42,11 +42,12 @@ Manifest EmptyManifest(const CheckpointInfo& info, const ir::Module& module, con
 }
 
 // Makes the folder in which all write.
-Status Begin(const fs::path& dir, const fs::path& target, const fs::path& temporary, const ir::Module& module) {
+Status Begin(const fs::path& dir, const fs::path& target, const fs::path& temporary, const ir::Module& module,
+             const Siblings& siblings) {
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) return IoError(dir, "create", error.message());
-  ALPA_RETURN_IF_ERROR(CheckReplaceable(target, module));
+  ALPA_RETURN_IF_ERROR(CheckReplaceable(target, module, siblings));
   RemoveStale(dir);
   fs::create_directory(temporary, error);
   return error ? Status(IoError(temporary, "create", error.message())) : Ok();
@@ -117,17 +118,17 @@ Status Commit(const fs::path& temporary, const fs::path& target, int writers, Ma
   return SyncFolder(target.parent_path());
 }
 
-// Removes the oldest checkpoints of this model up to `step`, so that `keep` sound ones stay. Damaged ones do not count,
-// so the last one that is good is never removed for one that is not.
-void RemoveOld(const fs::path& dir, int64_t step, int keep, const ir::Module& module) {
+// Removes the oldest checkpoints of this model up to `step`, so that options.keep sound ones stay. Damaged ones do not
+// count, so the last one that is good is never removed for one that is not.
+void RemoveOld(const fs::path& dir, int64_t step, const SaveOptions& options, const ir::Module& module) {
   const auto entries = ListCheckpoints(dir);
-  if (keep <= 0 || !entries.ok()) return;
+  if (options.keep <= 0 || !entries.ok()) return;
   int kept = 0;
   for (auto it = entries->rbegin(); it != entries->rend(); ++it) {
     if (it->step > step) continue;
     const auto manifest = ReadManifest(it->folder);
-    if (!manifest.ok() || !CheckModel(it->folder, *manifest, module).ok()) continue;
-    if (kept >= keep) RemoveCheckpoint(*it);
+    if (!manifest.ok() || !CheckModel(it->folder, *manifest, module, options.siblings).ok()) continue;
+    if (kept >= options.keep) RemoveCheckpoint(*it);
     if (CheckSizes(it->folder, *manifest).ok()) ++kept;
   }
 }
@@ -157,7 +158,7 @@ Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info,
   const fs::path target = CheckpointPath(dir, info.step);
   const fs::path temporary = TemporaryCheckpointPath(dir, info.step, peers.count);
   const auto run = [&]() -> Status {
-    const Status begun = first ? Begin(dir, target, temporary, module) : Ok();
+    const Status begun = first ? Begin(dir, target, temporary, module, options.siblings) : Ok();
     ALPA_RETURN_IF_ERROR(peers.agree(begun));
     Result<Manifest> written =
         NoThrow([&] { return WriteShard(temporary, EmptyManifest(info, module, signature), blocks, values, peers); });
@@ -170,7 +171,7 @@ Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info,
     if (first) fs::remove_all(temporary, ignored);
     return status.error();
   }
-  if (first) RemoveOld(dir, info.step, options.keep, module);
+  if (first) RemoveOld(dir, info.step, options, module);
   return target;
 }
 
@@ -180,7 +181,7 @@ Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info,
   return SaveCheckpoint(dir, info, module, signature, WholeState(module, signature), state, options);
 }
 
-Status CheckCheckpointFolder(const fs::path& dir, const ir::Module& module) {
+Status CheckCheckpointFolder(const fs::path& dir, const ir::Module& module, const Siblings& siblings) {
   // Whether a file could be made in `folder`; an error speaks of the folder the user gave.
   auto writable = [&](const fs::path& folder) -> Status {
     const Status status = CheckWritable(folder / ".writable");
@@ -201,7 +202,7 @@ Status CheckCheckpointFolder(const fs::path& dir, const ir::Module& module) {
   ALPA_TRY(const std::vector<CheckpointEntry> entries, ListCheckpoints(dir));
   for (const CheckpointEntry& entry : entries) {
     const auto manifest = ReadManifest(entry.folder);
-    if (manifest.ok()) ALPA_RETURN_IF_ERROR(CheckModel(entry.folder, *manifest, module));
+    if (manifest.ok()) ALPA_RETURN_IF_ERROR(CheckModel(entry.folder, *manifest, module, siblings));
   }
   return Ok();
 }

@@ -30,7 +30,8 @@ struct StateBlock {
 std::vector<StateBlock> WholeState(const ir::Module& module, const ir::StepSignature& signature);
 
 struct SaveOptions {
-  int keep = 0;  // of the sound checkpoints of this model up to this step, only so many stay; 0: all
+  int keep = 0;            // of the sound checkpoints of this model up to this step, only so many stay; 0: all
+  Siblings siblings = {};  // whose checkpoints count as this model's
 };
 
 // Writes the checkpoint of `info.step` into `dir`, which is made if need be. Each process gives the blocks it writes
@@ -50,7 +51,7 @@ Result<std::filesystem::path> SaveCheckpoint(const std::filesystem::path& dir, c
                                              const TensorProvider& state, const SaveOptions& options = {});
 
 // To be asked before a run that will save into `dir`: kIo when it cannot be written or made, kMismatch when it holds
-// checkpoints of another model. Creates nothing.
-Status CheckCheckpointFolder(const std::filesystem::path& dir, const ir::Module& module);
+// checkpoints of another model that is no sibling. Creates nothing.
+Status CheckCheckpointFolder(const std::filesystem::path& dir, const ir::Module& module, const Siblings& siblings = {});
 
 }  // namespace alpa::runtime

@@ -113,7 +113,7 @@ class SaveTest : public testing::Test {
         [&](const Peers& peers) { return Save(step, Blocks(peers.rank, peers.count), peers); });
   }
   Result<NewestSound> Newest(const Peers& peers = {}) {
-    return LoadNewestSound(dir_, step_.module, step_.signature, peers);
+    return LoadNewestSound(dir_, step_.module, step_.signature, {}, peers);
   }
   std::vector<std::string> Names(const fs::path& folder) {
     std::vector<std::string> out;

@@ -76,6 +76,24 @@ TEST(MakeInstructions, InferenceRunsForwardsOnly) {
   EXPECT_EQ(Computes(ChainPipeline(Kind::kInference, 2, 3), 1), "F0 F1 F2");
 }
 
+TEST(MakeInstructions, StepsWithoutGradientsRunByEverySchedule) {
+  for (const Kind kind : {Kind::kGpipe, Kind::k1F1B, Kind::kInterleaved, Kind::kZbH1}) {
+    for (const int32_t meshes : {1, 2, 3}) {
+      for (const int32_t chunks : {1, 2, 3}) {
+        if (chunks > 1 && kind != Kind::kInterleaved) continue;
+        for (const int32_t rounds : {1, 4}) {
+          Pipeline pipeline = ChainPipeline(kind, meshes, rounds * meshes, chunks);
+          for (Edge& edge : pipeline.edges) edge.cotangent = false;
+          const auto program = MakeInstructions(pipeline);
+          ASSERT_TRUE(program.ok()) << program.error().message;
+          const Status sound = Check(*program, pipeline);
+          EXPECT_TRUE(sound.ok()) << ToString(pipeline) << (sound.ok() ? "" : sound.error().message);
+        }
+      }
+    }
+  }
+}
+
 TEST(MakeInstructions, SendsReceivesAndFreesAroundComputing) {
   Pipeline pipeline = ChainPipeline(Kind::k1F1B, 3, 1);
   pipeline.edges.push_back({0, 2, 8, 0, false});  // a mask

@@ -88,8 +88,11 @@ Status VerifyInterleaved(const Pipeline& pipeline) {
     return Bad(fmt::format("schedule interleaved: {} microbatches on {} meshes", pipeline.microbatches, meshes),
                "the number of microbatches must be divisible by the number of meshes");
   std::vector<bool> feeds(static_cast<size_t>(stages), false);
+  // A step without gradients has no cotangents at all, and its backwards, which do nothing, wait for nothing.
+  const bool trains =
+      std::any_of(pipeline.edges.begin(), pipeline.edges.end(), [](const Edge& e) { return e.cotangent; });
   for (const Edge& edge : pipeline.edges) {
-    if (edge.to == edge.from + 1 && edge.cotangent) feeds[static_cast<size_t>(edge.from)] = true;
+    if (edge.to == edge.from + 1 && (edge.cotangent || !trains)) feeds[static_cast<size_t>(edge.from)] = true;
   }
   for (int32_t s = 0; s < stages; ++s) {
     if (pipeline.stages[static_cast<size_t>(s)].mesh != s % meshes)

@@ -82,7 +82,7 @@ inline bool HasBackward(Kind kind) { return kind != Kind::kInference; }
 //   numbers in range, at most kMaxStageMicrobatches, edges forward and none twice, every mesh has a stage, bytes not
 //   negative; one stage per mesh (all but interleaved); interleaved: stage j is chunk j / meshes of mesh j % meshes,
 //   all meshes have equally many chunks, m is divisible by the meshes, each stage feeds the next one, activations and
-//   cotangents; inference: no update rounds, no edges per step.
+//   (unless no edge has any: a step without gradients) cotangents; inference: no update rounds, no edges per step.
 Status Verify(const Pipeline& pipeline);
 
 // Most stages and edges times microbatches; the program then takes about 2 GB.
