@@ -111,6 +111,20 @@ void ExpectSameVariants(const driver::StageCosts& a, const driver::StageCosts& b
 }
 
 // Branches and the same as one line: layerings that have most layers in common.
+// In small microbatches its products take the time to read the weights, in large ones that to multiply.
+TEST(StageCosts, HoldForSmallAndLargeMicrobatches) {
+  const driver::LoadedStep loaded = Load("mlp_small");
+  const cluster::Cluster cluster = cluster::LoadCluster("local:1x1").value();
+  for (const int64_t microbatches : {1, 4, 32, 256, 1024}) {
+    driver::FindPipelineOptions options;
+    options.microbatches = {microbatches};
+    const Result<driver::FoundPipeline> found = driver::FindPipeline(loaded, cluster, options);
+    ASSERT_TRUE(found.ok()) << found.error().message;
+    const plan::PipelinePrediction& p = found->plan.prediction;
+    EXPECT_NEAR(p.closed_form.value / p.step.value, 1, 0.05) << microbatches << " microbatches";
+  }
+}
+
 TEST(LayerPrices, OfAnotherLayeringAreThoseFoundAnew) {
   const driver::LoadedStep loaded = Load("two_tower_sum");
   const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge").value();

@@ -18,6 +18,10 @@ namespace {
 constexpr int kAllHostCounts = 4;
 constexpr double kSamePrice = 1.1;
 constexpr size_t kMostWeights = 8;
+// Prices are straight lines through two sizes of microbatches if they are off by less than this at the largest; else
+// there are lines for ranges of sizes, each up to so many times the smallest of it.
+constexpr double kFarError = 0.05;
+constexpr int64_t kRange = 8;
 
 // Runs of neighbouring hosts that are alike: [first, last].
 struct HostRun {
@@ -39,14 +43,24 @@ std::vector<HostRun> Runs(const cluster::Cluster& cluster) {
   return runs;
 }
 
-// The microbatch counts whose examples `parts` divides; the one with the fewest examples of at least `least`.
-std::optional<int64_t> MicrobatchesFor(const std::vector<int64_t>& legal, int64_t batch, int64_t parts, int64_t least) {
-  std::optional<int64_t> best;
-  for (const int64_t m : legal) {  // ascending, so examples descend
-    const int64_t examples = batch / m;
-    if (examples % parts == 0 && examples >= least) best = m;
+// Sizes of microbatches that `parts` divides, ascending.
+std::vector<int64_t> SizesFor(const std::vector<int64_t>& legal, int64_t batch, int64_t parts) {
+  std::vector<int64_t> sizes;
+  for (const int64_t m : legal) {
+    if (batch / m % parts == 0) sizes.push_back(batch / m);
   }
-  return best;
+  std::sort(sizes.begin(), sizes.end());
+  return sizes;
+}
+
+// Ranges of sizes, in each of which prices are taken for straight.
+std::vector<std::pair<int64_t, int64_t>> RangesOf(const std::vector<int64_t>& sizes) {
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  for (const int64_t size : sizes) {
+    if (ranges.empty() || size > kRange * ranges.back().first) ranges.emplace_back(size, size);
+    ranges.back().second = size;
+  }
+  return ranges;
 }
 
 bool Dominates(const inter::StageVariant& a, const inter::StageVariant& b) {
@@ -272,61 +286,92 @@ Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class)
   for (cost::AxisMask mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
     int64_t parts = 1;
     for (size_t a = 0; a < model.mesh.shape.size(); ++a) parts *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
-    const std::optional<int64_t> small = MicrobatchesFor(legal_, batch, parts, 1);
-    if (!small) continue;
-    const int64_t large = MicrobatchesFor(legal_, batch, parts, 2 * (batch / *small)).value_or(*small);
-    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, large, *small, &program));
+    const std::vector<int64_t> sizes = SizesFor(legal_, batch, parts);
+    if (sizes.empty()) continue;
     intra::PriceOptions price = options_.price;
     price.batch_axes = mask;
-    for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) prices.push_back(one);
+    // The smallest two, if what they tell holds for the largest as well.
+    const int64_t small = sizes.front();
+    const auto large = std::lower_bound(sizes.begin(), sizes.end(), 2 * small);
+    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch / (large == sizes.end() ? small : *large), batch / small, &program,
+                                     batch / sizes.back()));
+    const std::vector<intra::ProgramPrice> found = intra::PriceProgram(program.program, model, price);
+    const bool holds = std::all_of(found.begin(), found.end(), [](const auto& p) { return p.far_error < kFarError; });
+    if (holds) {
+      prices.insert(prices.end(), found.begin(), found.end());
+      continue;
+    }
+    for (const auto& [least, most] : RangesOf(sizes)) {
+      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch / most, batch / least, &program));
+      for (intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) {
+        one.least_examples = least;
+        one.most_examples = most;
+        prices.push_back(one);
+      }
+    }
   }
   return prices;
 }
 
 void StageCosts::AddUp(Priced* priced) const {
-  std::set<cost::AxisMask> masks;
+  // By split of the batch the ranges of microbatch sizes; where some layers' prices are for all, those of the others.
+  std::map<cost::AxisMask, std::set<std::pair<int64_t, int64_t>>> splits;
+  const intra::ProgramPrice all;
   for (const auto& prices : priced->by_class) {
-    for (const intra::ProgramPrice& price : prices) masks.insert(price.batch_axes);
-  }
-  for (const cost::AxisMask mask : masks) {
-    const std::vector<double> weights = MemoryWeights(*priced, mask);
-    for (size_t level = 0; level < weights.size(); ++level) {
-      Row row;
-      row.batch_axes = mask;
-      row.weight_level = static_cast<int>(level);
-      row.sums.emplace_back();
-      for (const int layer_class : class_of_layer_) {
-        const intra::ProgramPrice* best = nullptr;
-        const auto weighed = [&](const intra::ProgramPrice& p) { return p.step_seconds + weights[level] * p.bytes; };
-        for (const intra::ProgramPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
-          if (price.batch_axes == mask && (best == nullptr || weighed(price) < weighed(*best))) best = &price;
-        }
-        if (best == nullptr) break;
-        row.batch_parts = best->batch_parts;
-        row.layers.push_back(best);
-        intra::ProgramPrice sum = row.sums.back();
-        sum.forward += best->forward;
-        sum.backward += best->backward;
-        sum.weight += best->weight;
-        sum.per_step += best->per_step;
-        sum.state += best->state;
-        sum.activation += best->activation;
-        sum.border += best->border;
-        row.sums.push_back(sum);
-      }
-      if (row.layers.size() == class_of_layer_.size()) priced->rows.push_back(std::move(row));
+    for (const intra::ProgramPrice& price : prices) {
+      auto& ranges = splits[price.batch_axes];
+      if (!price.covers(all.least_examples, all.most_examples))
+        ranges.emplace(price.least_examples, price.most_examples);
     }
+  }
+  for (auto& [mask, ranges] : splits) {
+    if (ranges.empty()) ranges.emplace(all.least_examples, all.most_examples);
+    for (const auto& [least, most] : ranges) AddRows(mask, least, most, priced);
+  }
+}
+
+void StageCosts::AddRows(cost::AxisMask mask, int64_t least, int64_t most, Priced* priced) const {
+  const std::vector<double> weights = MemoryWeights(*priced, mask, least, most);
+  for (size_t level = 0; level < weights.size(); ++level) {
+    Row row;
+    row.batch_axes = mask;
+    row.weight_level = static_cast<int>(level);
+    row.least_examples = least;
+    row.most_examples = most;
+    row.sums.emplace_back();
+    for (const int layer_class : class_of_layer_) {
+      const intra::ProgramPrice* best = nullptr;
+      const auto weighed = [&](const intra::ProgramPrice& p) { return p.step_seconds + weights[level] * p.bytes; };
+      for (const intra::ProgramPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
+        if (price.batch_axes == mask && price.covers(least, most) &&
+            (best == nullptr || weighed(price) < weighed(*best)))
+          best = &price;
+      }
+      if (best == nullptr) break;
+      row.batch_parts = best->batch_parts;
+      row.layers.push_back(best);
+      intra::ProgramPrice sum = row.sums.back();
+      sum.forward += best->forward;
+      sum.backward += best->backward;
+      sum.weight += best->weight;
+      sum.per_step += best->per_step;
+      sum.state += best->state;
+      sum.activation += best->activation;
+      sum.border += best->border;
+      row.sums.push_back(sum);
+    }
+    if (row.layers.size() == class_of_layer_.size()) priced->rows.push_back(std::move(row));
   }
 }
 
 // Prices of memory, ascending: 0, and one inside each range in which all layers keep their choice. At most
 // kMostWeights.
-std::vector<double> StageCosts::MemoryWeights(const Priced& priced, cost::AxisMask mask) {
+std::vector<double> StageCosts::MemoryWeights(const Priced& priced, cost::AxisMask mask, int64_t least, int64_t most) {
   std::vector<double> changes;  // where some class changes its choice
   for (const auto& prices : priced.by_class) {
     const intra::ProgramPrice* last = nullptr;
     for (const intra::ProgramPrice& price : prices) {  // of a hull, fastest first
-      if (price.batch_axes != mask) continue;
+      if (price.batch_axes != mask || !price.covers(least, most)) continue;
       if (last != nullptr) changes.push_back((price.step_seconds - last->step_seconds) / (last->bytes - price.bytes));
       last = &price;
     }
@@ -365,7 +410,7 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
   const auto b = static_cast<double>(examples);
   const auto i = static_cast<size_t>(first), j = static_cast<size_t>(last);
   for (const Row& row : priced_[static_cast<size_t>(index)].rows) {
-    if (examples % row.batch_parts != 0) continue;
+    if (examples % row.batch_parts != 0 || examples < row.least_examples || examples > row.most_examples) continue;
     const auto sum = [&](auto member) { return (row.sums[j + 1].*member).at(b) - (row.sums[i].*member).at(b); };
     inter::StageVariant v;
     v.forward = sum(&intra::ProgramPrice::forward);

@@ -79,11 +79,12 @@ class StageCosts final : public inter::StageCosts {
   int update_rounds() const { return update_rounds_; }
 
  private:
-  // Prices of all layers with one border layout and one price of memory.
+  // Prices of all layers with one border layout and one price of memory, for a range of microbatch sizes.
   struct Row {
     cost::AxisMask batch_axes = 0;
     int64_t batch_parts = 1;
     int weight_level = 0;
+    int64_t least_examples = 1, most_examples = 1;
     std::vector<const intra::ProgramPrice*> layers;  // by layer
     std::vector<intra::ProgramPrice> sums;           // sums[i]: of layers 0 .. i - 1
   };
@@ -105,7 +106,8 @@ class StageCosts final : public inter::StageCosts {
   Status PriceAll();
   Result<LayerPrices::Prices> PriceOn(size_t submesh, int layer_class) const;
   void AddUp(Priced* priced) const;
-  static std::vector<double> MemoryWeights(const Priced& priced, cost::AxisMask mask);
+  void AddRows(cost::AxisMask mask, int64_t least, int64_t most, Priced* priced) const;
+  static std::vector<double> MemoryWeights(const Priced& priced, cost::AxisMask mask, int64_t least, int64_t most);
   int IndexOf(const inter::Submesh& submesh) const;
 
   const LoadedStep& loaded_;

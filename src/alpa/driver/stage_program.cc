@@ -55,7 +55,8 @@ std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microb
   return legal;
 }
 
-Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out) {
+Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out,
+                   std::optional<int64_t> far_microbatches) {
   const frontend::Segment& segment = out->segment;
   const frontend::BatchAnalysis batch = BatchOf(loaded.analysis.batch, segment);
   ALPA_TRY(out->sized, frontend::ScaleBatch(segment.module, batch, microbatches));
@@ -70,6 +71,12 @@ Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small
   program.signature = &segment.signature;
   program.work = WorkOf(loaded, segment, out->sized, microbatches);
   program.small_work = WorkOf(loaded, segment, out->small, microbatches);
+  if (far_microbatches) {
+    ALPA_TRY(out->far, frontend::ScaleBatch(segment.module, batch, *far_microbatches));
+    program.far = &out->far;
+    program.far_examples = examples / *far_microbatches;
+    program.far_work = WorkOf(loaded, segment, out->far, microbatches);
+  }
   for (const frontend::BatchInfo& info : batch.values)
     program.batch_dims.push_back(info.kind == frontend::BatchKind::kBatched ? info.dim : -1);
   out->update_ops.clear();

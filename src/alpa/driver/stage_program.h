@@ -17,7 +17,8 @@ namespace alpa::driver {
 // Owns what intra::ProgramToPrice and intra::StepToPlan point into.
 struct StageProgram {
   frontend::Segment segment;
-  ir::Module sized, small;  // with batch dimensions of program.examples and program.small_examples
+  // With batch dimensions of program.examples, program.small_examples and program.far_examples.
+  ir::Module sized, small, far;
   intra::ProgramToPrice program;
   std::vector<char> update_ops;  // by OpId
 
@@ -31,8 +32,10 @@ struct StageProgram {
 std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microbatch);
 
 // Prepares `out`, whose segment is set, for microbatches of batch / microbatches examples, and of batch /
-// small_microbatches for the small version; both must be legal. Costs are weighed for `microbatches` of them.
-Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out);
+// small_microbatches for the small version, and, if given, batch / far_microbatches for the far one; all must be legal.
+// Costs are weighed for `microbatches` of them.
+Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out,
+                   std::optional<int64_t> far_microbatches = std::nullopt);
 
 // The best layout of `program`, which was sized, on the mesh of `model`, with values on its borders that carry the
 // batch split over `batch_axes` and so many microbatches in flight. Errors as of intra::PlanStep.

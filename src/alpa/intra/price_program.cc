@@ -1,6 +1,7 @@
 #include "alpa/intra/price_program.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -32,6 +33,8 @@ class Pricer {
         options_(options),
         lifetimes_(LifetimesOf(program, module_, program.work)),
         small_lifetimes_(LifetimesOf(program, *program.small, program.small_work)),
+        far_lifetimes_(program.far == nullptr ? std::vector<Lifetime>()
+                                              : LifetimesOf(program, *program.far, program.far_work)),
         table_(module_, lifetimes_, program.work, model) {
     Result<BuiltProblem> built =
         BuildProblem(module_, *program.signature, lifetimes_, table_, program.work, model, ProblemOptions{});
@@ -216,7 +219,20 @@ class Pricer {
     price.activation = line(at0.activation, at1.activation);
     price.border = line(at0.border, at1.border);
     price.workspace = line(at0.workspace, at1.workspace);
+    if (program_.far != nullptr) price.far_error = FarError(price, assignment);
     return price;
+  }
+
+  double FarError(const ProgramPrice& price, const std::vector<int32_t>& assignment) const {
+    const auto x = static_cast<double>(program_.far_examples);
+    const SizedProgram far{*program_.far, *program_.signature, program_.far_work, far_lifetimes_,
+                           x / static_cast<double>(program_.examples)};
+    const ProgramCost cost = EvaluateProgram(far, program_, table_, built_, assignment, border_specs_, model_);
+    double seconds = 0;
+    for (const Pass p : {Pass::kForward, Pass::kBackward, Pass::kWeight})
+      seconds += cost.seconds[static_cast<size_t>(p)];
+    const double expected = price.forward.at(x) + price.backward.at(x);
+    return expected > 0 ? std::abs(seconds - expected) / expected : 0;
   }
 
   const OpClass& ClassOf(size_t node) const { return table_.op_class(table_.class_of(built_.op_of_node[node])); }
@@ -225,7 +241,7 @@ class Pricer {
   const ir::Module& module_;
   const cost::Model& model_;
   const PriceOptions& options_;
-  std::vector<Lifetime> lifetimes_, small_lifetimes_;
+  std::vector<Lifetime> lifetimes_, small_lifetimes_, far_lifetimes_;
   CandidateTable table_;
   BuiltProblem built_;
   std::vector<std::vector<double>> costs_;   // by node and candidate, before any restriction

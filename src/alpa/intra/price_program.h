@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -44,12 +45,14 @@ enum class Border : uint8_t {
 struct ProgramToPrice {
   const ir::Module* module = nullptr;  // batch dimensions are those of `examples`
   const ir::Module* small = nullptr;   // the same ops, batch dimensions those of `small_examples`
-  int64_t examples = 1, small_examples = 1;
+  const ir::Module* far = nullptr;     // the same of `far_examples`; null: prices are not looked at there
+  int64_t examples = 1, small_examples = 1, far_examples = 1;
   const ir::StepSignature* signature = nullptr;
-  std::vector<OpWork> work, small_work;  // by OpId; runs: the number of microbatches that costs are weighed for
-  std::vector<int> batch_dims;           // by ValueId: where the batch lies, -1: nowhere
-  std::vector<Pass> passes;              // by OpId
-  std::vector<Border> inputs, outputs;   // by input and output of the module
+  std::vector<OpWork> work, small_work,
+      far_work;                         // by OpId; runs: the number of microbatches that costs are weighed for
+  std::vector<int> batch_dims;          // by ValueId: where the batch lies, -1: nowhere
+  std::vector<Pass> passes;             // by OpId
+  std::vector<Border> inputs, outputs;  // by input and output of the module
 };
 
 // One solution. Values on borders that carry the batch have it split over `batch_axes`, and are whole otherwise.
@@ -65,6 +68,12 @@ struct ProgramPrice {
   Affine activation;                 // bytes per device kept from forward to backward, per microbatch
   Affine border;                     // bytes per device of what enters the forward pass: all that recomputation keeps
   Affine workspace;                  // bytes per device at the worst moment, beside those above
+  // How far the seconds per microbatch of `far_examples` are from those that the lines give, as a share of these: what
+  // takes its time to move memory in small microbatches may take it to compute in large ones.
+  double far_error = 0;
+  // Sizes of microbatches that the price is for.
+  int64_t least_examples = 1, most_examples = std::numeric_limits<int64_t>::max();
+  bool covers(int64_t least, int64_t most) const { return least_examples <= least && most <= most_examples; }
 };
 
 struct PriceOptions {

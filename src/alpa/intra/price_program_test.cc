@@ -34,7 +34,7 @@ cluster::Cluster OneHost(int64_t devices) {
 
 // y = x w; dx = dy w'; dw = x' dy; w <- w - dw.
 struct Linear {
-  ir::Module large, small;
+  ir::Module large, small, far;
   ir::StepSignature signature;
   ProgramToPrice program;
 
@@ -59,14 +59,25 @@ struct Linear {
       if (op.kind == ir::OpKind::kDot && op.results[0] == dw) pass = Pass::kWeight;
       program.passes.push_back(pass);
       const bool dot = op.kind == ir::OpKind::kDot;
-      const auto flops = [&](int64_t b) { return Flops(dot ? 2.0 * static_cast<double>(b) * kWidth * kWidth : 0); };
       const int64_t times = pass == Pass::kUpdate ? 1 : runs;
-      program.work.push_back({flops(examples), Flops(0), times, pass == Pass::kWeight});
-      program.small_work.push_back({flops(small_examples), Flops(0), times, pass == Pass::kWeight});
+      program.work.push_back({dot ? FlopsOf(examples) : Flops(0), Flops(0), times, pass == Pass::kWeight});
+      program.small_work.push_back({dot ? FlopsOf(small_examples) : Flops(0), Flops(0), times, pass == Pass::kWeight});
     }
     program.batch_dims.assign(large.values.size(), -1);
     for (size_t v = 0; v < large.values.size(); ++v) {
       if (large.values[v].shape.dims[0] == examples) program.batch_dims[v] = 0;
+    }
+  }
+
+  static Flops FlopsOf(int64_t b) { return Flops(2.0 * static_cast<double>(b) * kWidth * kWidth); }
+
+  void LookAt(int64_t far_examples) {
+    far = Make(far_examples);
+    program.far = &far;
+    program.far_examples = far_examples;
+    program.far_work = program.work;
+    for (OpWork& work : program.far_work) {
+      if (work.matrix.value > 0) work.matrix = FlopsOf(far_examples);
     }
   }
 
@@ -164,6 +175,23 @@ TEST(PriceProgram, NothingInsideIsSplitFurtherThanTheSmallestMicrobatchAllows) {
   EXPECT_EQ(p->batch_parts, 1);
   // Whatever is done instead (columns of w split, or everything twice) moves the weights at most once per step.
   EXPECT_LT(p->forward.at(64), 64 * kExampleFlops / kFlops + 1e-6 + 64 * kExampleBytes / kBandwidth);
+}
+
+TEST(PriceProgram, SaysWhatLinesThroughSmallSizesAreWorthAtALargeOne) {
+  cluster::Cluster cluster = OneHost(1);
+  cluster.device_types.at("D").memory_bandwidth = 1e10;  // reads the weights in the time of 200 examples
+  const cost::Model model = cost::MakeModel(cluster, cluster::MakeMesh({1})).value();
+  const auto error = [&](int64_t small, int64_t large, int64_t far) {
+    Linear linear(large, small, 8);
+    linear.LookAt(far);
+    double most = 0;
+    for (const ProgramPrice& price : PriceProgram(linear.program, model, {})) {
+      most = std::max(most, price.far_error);
+    }
+    return most;
+  };
+  EXPECT_LT(error(1 << 15, 1 << 16, 1 << 18), 0.01);
+  EXPECT_GT(error(1, 2, 1 << 14), 0.5) << "two examples take as long as one: the weights are read";
 }
 
 TEST(Affine, GoesThroughBothPointsUnlessThatTakesANegativeCoefficient) {
