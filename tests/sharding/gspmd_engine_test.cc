@@ -219,7 +219,7 @@ void ComputeInAnyLayouts(const std::vector<OpCase>& cases, int count) {
 
 TEST(Gspmd, ComputesConvolutionsInAnyLayouts) {
   const char* samples = std::getenv("ALPA_LAYOUTS");
-  const int count = samples == nullptr ? 10 : std::stoi(samples);
+  const int count = samples == nullptr ? 4 : std::stoi(samples);
   ComputeInAnyLayouts(ConvolutionCases(), count);
   ComputeInAnyLayouts(ConvolutionGradientCases(), count);
   ComputeInAnyLayouts(GroupedConvolutionCases(), count);

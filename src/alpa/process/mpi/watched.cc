@@ -38,7 +38,11 @@ int main(int argc, char** argv) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     activity.Set("step " + std::to_string(step) + ", waiting", true);
     const auto wishes = alpa::process::GatherTexts(group, wished ? "end" : "");
-    if (!wishes.ok()) return 4;
+    if (!wishes.ok()) {
+      // Another process has left. The watch ends this one, as soon as it has noticed.
+      std::this_thread::sleep_for(std::chrono::seconds(30));
+      return 4;
+    }
     if (std::count(wishes->begin(), wishes->end(), "end") > 0) {
       std::ofstream(folder / ("heeded-" + rank)) << step;
       return 3;
