@@ -136,6 +136,7 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   costs->FindStepEdges();
   costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster) : options.submeshes;
   costs->by_count_ = inter::PlacedByCount(HostsOf(cluster));
+  ALPA_RETURN_IF_ERROR(costs->FindStraight());
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
   return costs;
 }
@@ -275,6 +276,40 @@ Status StageCosts::PriceAll() {
   return Ok();
 }
 
+// For the two smallest sizes.
+Status StageCosts::SizeSmall(const std::vector<int64_t>& sizes, StageProgram* program,
+                             std::optional<int64_t> far) const {
+  const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
+  const int64_t small = sizes.front();
+  const auto large = std::lower_bound(sizes.begin(), sizes.end(), 2 * small);
+  return SizeProgram(loaded_, batch / (large == sizes.end() ? small : *large), batch / small, program, far);
+}
+
+// One device shows it: where an op is split, what it moves and what it computes shrink alike, and a part of a batch is
+// a smaller batch.
+Status StageCosts::FindStraight() {
+  const std::vector<int64_t> sizes = SizesFor(legal_, std::max<int64_t>(loaded_.analysis.batch.batch_size, 1), 1);
+  const auto types = static_cast<int>(DeviceTypes(cluster_).size());
+  for (int type = 0; type < types; ++type) {
+    straight_.emplace_back(programs_.size(), 1);
+    const bool used = std::any_of(submeshes_.begin(), submeshes_.end(), [&](const auto& s) { return s.type == type; });
+    if (!used || sizes.empty()) continue;
+    inter::Submesh one;
+    one.type = type;
+    one.hosts = one.devices = 1;
+    ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one), FirstDevice(cluster_, one)));
+    for (size_t c = 0; c < programs_.size(); ++c) {
+      StageProgram program;
+      program.segment = programs_[c];
+      ALPA_RETURN_IF_ERROR(SizeSmall(sizes, &program, legal_.front()));
+      for (const intra::ProgramPrice& price : intra::PriceProgram(program.program, model, options_.price)) {
+        if (price.far_error > kFarError) straight_.back()[c] = 0;
+      }
+    }
+  }
+  return Ok();
+}
+
 Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class) const {
   LayerPrices::Prices prices;
   ALPA_TRY(const cost::Model model,
@@ -290,15 +325,9 @@ Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class)
     if (sizes.empty()) continue;
     intra::PriceOptions price = options_.price;
     price.batch_axes = mask;
-    // The smallest two, if what they tell holds for the largest as well.
-    const int64_t small = sizes.front();
-    const auto large = std::lower_bound(sizes.begin(), sizes.end(), 2 * small);
-    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch / (large == sizes.end() ? small : *large), batch / small, &program,
-                                     batch / sizes.back()));
-    const std::vector<intra::ProgramPrice> found = intra::PriceProgram(program.program, model, price);
-    const bool holds = std::all_of(found.begin(), found.end(), [](const auto& p) { return p.far_error < kFarError; });
-    if (holds) {
-      prices.insert(prices.end(), found.begin(), found.end());
+    if (straight_[static_cast<size_t>(submeshes_[submesh].type)][static_cast<size_t>(layer_class)] != 0) {
+      ALPA_RETURN_IF_ERROR(SizeSmall(sizes, &program, std::nullopt));
+      for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) prices.push_back(one);
       continue;
     }
     for (const auto& [least, most] : RangesOf(sizes)) {

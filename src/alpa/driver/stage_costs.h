@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,8 @@ class StageCosts final : public inter::StageCosts {
   void FindClasses();
   void FindTransfers();
   void FindStepEdges();
+  Status FindStraight();
+  Status SizeSmall(const std::vector<int64_t>& sizes, StageProgram* program, std::optional<int64_t> far) const;
   Status PriceAll();
   Result<LayerPrices::Prices> PriceOn(size_t submesh, int layer_class) const;
   void AddUp(Priced* priced) const;
@@ -118,6 +121,8 @@ class StageCosts final : public inter::StageCosts {
   std::vector<int> class_of_layer_;
   std::vector<frontend::Segment> programs_;  // by class
   std::vector<uint64_t> hashes_;             // by class
+  // By device type and class: whether prices at all sizes of microbatches lie on the line through the two smallest.
+  std::vector<std::vector<char>> straight_;
   std::vector<inter::Submesh> submeshes_;
   std::vector<Priced> priced_;  // by submesh
   // [last][next_first]: bytes of the whole batch.

@@ -12,8 +12,8 @@
 #include "alpa/xla/partition.h"
 #include "alpa/xla/sink_sums.h"
 #include "alpa/xla/spmd.h"
-#include "alpa/xla/sums.h"
 #include "alpa/xla/status.h"
+#include "alpa/xla/sums.h"
 #include "alpa/xla/xla_pch.h"
 
 namespace alpa::xla {
