@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "alpa/sharding/rule.h"
 #include "alpa/sharding/strategy.h"
@@ -52,18 +52,6 @@ struct Tried {
   LocalOps local;
   size_t first_output = 0;  // in the results of a run
 };
-
-double LargestDifference(const HostTensor& a, const HostTensor& b) {
-  EXPECT_EQ(a.shape(), b.shape());
-  double largest = 0;
-  for (int64_t i = 0; i < a.shape().elements(); ++i) {
-    const double x = ElementAsDouble(a, i);
-    const double y = ElementAsDouble(b, i);
-    if (x == y || (std::isnan(x) && std::isnan(y))) continue;
-    largest = std::max(largest, std::abs(x - y) / (1 + std::abs(y)));
-  }
-  return largest;
-}
 
 // Tries all cases, in one module; `least` strategies must have been tried, or a rule has become poorer.
 void TryAll(const std::vector<OpCase>& cases, size_t least) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace alpa::test {
 namespace {
@@ -317,6 +318,18 @@ HostTensor Join(const OpCase& c, size_t r, const Strategy& strategy, const Mesh&
   }
   EXPECT_TRUE(std::all_of(known.begin(), known.end(), [](bool k) { return k; })) << c.name << ": parts are missing";
   return whole;
+}
+
+double LargestDifference(const ir::HostTensor& a, const ir::HostTensor& b) {
+  EXPECT_EQ(a.shape(), b.shape());
+  double largest = 0;
+  for (int64_t i = 0; i < a.shape().elements(); ++i) {
+    const double x = ElementAsDouble(a, i);
+    const double y = ElementAsDouble(b, i);
+    if (x == y || (std::isnan(x) && std::isnan(y))) continue;
+    largest = std::max(largest, std::abs(x - y) / (1 + std::abs(y)));
+  }
+  return largest;
 }
 
 }  // namespace alpa::test

@@ -36,4 +36,8 @@ LocalOps Localize(const OpCase& c, const sharding::Rule& rule, const sharding::S
 ir::HostTensor Join(const OpCase& c, size_t r, const sharding::Strategy& strategy, const cluster::Mesh& mesh,
                     const std::vector<ir::HostTensor>& pieces);
 
+// The largest difference of two elements, as a share of 1 and the second's size; NaN equals NaN. A test failure when
+// the shapes differ.
+double LargestDifference(const ir::HostTensor& a, const ir::HostTensor& b);
+
 }  // namespace alpa::test

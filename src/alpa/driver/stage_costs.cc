@@ -136,7 +136,6 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   costs->FindStepEdges();
   costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster) : options.submeshes;
   costs->by_count_ = inter::PlacedByCount(HostsOf(cluster));
-  ALPA_RETURN_IF_ERROR(costs->FindStraight());
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
   return costs;
 }
@@ -279,59 +278,54 @@ Status StageCosts::PriceAll() {
 // For the two smallest sizes.
 Status StageCosts::SizeSmall(const std::vector<int64_t>& sizes, StageProgram* program,
                              std::optional<int64_t> far) const {
-  const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
   const int64_t small = sizes.front();
   const auto large = std::lower_bound(sizes.begin(), sizes.end(), 2 * small);
-  return SizeProgram(loaded_, batch / (large == sizes.end() ? small : *large), batch / small, program, far);
+  return SizeProgram(loaded_, batch_ / (large == sizes.end() ? small : *large), batch_ / small, program, far);
 }
 
 // One device shows it: where an op is split, what it moves and what it computes shrink alike, and a part of a batch is
 // a smaller batch.
-Status StageCosts::FindStraight() {
-  const std::vector<int64_t> sizes = SizesFor(legal_, std::max<int64_t>(loaded_.analysis.batch.batch_size, 1), 1);
-  const auto types = static_cast<int>(DeviceTypes(cluster_).size());
-  for (int type = 0; type < types; ++type) {
-    straight_.emplace_back(programs_.size(), 1);
-    const bool used = std::any_of(submeshes_.begin(), submeshes_.end(), [&](const auto& s) { return s.type == type; });
-    if (!used || sizes.empty()) continue;
-    inter::Submesh one;
-    one.type = type;
-    one.hosts = one.devices = 1;
-    ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one), FirstDevice(cluster_, one)));
-    for (size_t c = 0; c < programs_.size(); ++c) {
-      StageProgram program;
-      program.segment = programs_[c];
-      ALPA_RETURN_IF_ERROR(SizeSmall(sizes, &program, legal_.front()));
-      for (const intra::ProgramPrice& price : intra::PriceProgram(program.program, model, options_.price)) {
-        if (price.far_error > kFarError) straight_.back()[c] = 0;
-      }
-    }
+Result<bool> StageCosts::IsStraight(int type, int layer_class) const {
+  {
+    const std::lock_guard lock(straight_mutex_);
+    if (const auto at = straight_.find({type, layer_class}); at != straight_.end()) return at->second;
   }
-  return Ok();
+  inter::Submesh one;
+  one.type = type;
+  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one), FirstDevice(cluster_, one)));
+  StageProgram program;
+  program.segment = programs_[static_cast<size_t>(layer_class)];
+  ALPA_RETURN_IF_ERROR(SizeSmall(SizesFor(legal_, batch_, 1), &program, legal_.front()));
+  const std::vector<intra::ProgramPrice> prices = intra::PriceProgram(program.program, model, options_.price);
+  const bool straight =
+      std::all_of(prices.begin(), prices.end(), [](const auto& price) { return price.far_error <= kFarError; });
+  const std::lock_guard lock(straight_mutex_);
+  straight_[{type, layer_class}] = straight;
+  return straight;
 }
 
 Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class) const {
   LayerPrices::Prices prices;
   ALPA_TRY(const cost::Model model,
            cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
-  const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
   StageProgram program;
   program.segment = programs_[static_cast<size_t>(layer_class)];
   // Each split of the batch on borders is for microbatches of its own size: the fewer parts, the smaller.
   for (cost::AxisMask mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
     int64_t parts = 1;
     for (size_t a = 0; a < model.mesh.shape.size(); ++a) parts *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
-    const std::vector<int64_t> sizes = SizesFor(legal_, batch, parts);
+    const std::vector<int64_t> sizes = SizesFor(legal_, batch_, parts);
     if (sizes.empty()) continue;
     intra::PriceOptions price = options_.price;
     price.batch_axes = mask;
-    if (straight_[static_cast<size_t>(submeshes_[submesh].type)][static_cast<size_t>(layer_class)] != 0) {
+    ALPA_TRY(const bool straight, IsStraight(submeshes_[submesh].type, layer_class));
+    if (straight) {
       ALPA_RETURN_IF_ERROR(SizeSmall(sizes, &program, std::nullopt));
       for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) prices.push_back(one);
       continue;
     }
     for (const auto& [least, most] : RangesOf(sizes)) {
-      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch / most, batch / least, &program));
+      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch_ / most, batch_ / least, &program));
       for (intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) {
         one.least_examples = least;
         one.most_examples = most;
@@ -433,9 +427,8 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
                                                       int64_t microbatches) const {
   std::vector<inter::StageVariant> variants;
   const int index = IndexOf(submesh);
-  const int64_t batch = std::max<int64_t>(loaded_.analysis.batch.batch_size, 1);
-  if (index < 0 || batch % microbatches != 0) return variants;
-  const int64_t examples = batch / microbatches;
+  if (index < 0 || batch_ % microbatches != 0) return variants;
+  const int64_t examples = batch_ / microbatches;
   const auto b = static_cast<double>(examples);
   const auto i = static_cast<size_t>(first), j = static_cast<size_t>(last);
   for (const Row& row : priced_[static_cast<size_t>(index)].rows) {

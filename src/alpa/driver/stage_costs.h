@@ -1,11 +1,15 @@
 // Prices of stages for the stage search, added up from prices of layers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "alpa/base/result.h"
@@ -100,12 +104,14 @@ class StageCosts final : public inter::StageCosts {
         layering_(layering),
         cluster_(cluster),
         options_(options),
+        batch_(std::max<int64_t>(loaded.analysis.batch.batch_size, 1)),
         legal_(LegalMicrobatches(loaded, options.per_microbatch)) {}
   void FindClasses();
   void FindTransfers();
   void FindStepEdges();
-  Status FindStraight();
   Status SizeSmall(const std::vector<int64_t>& sizes, StageProgram* program, std::optional<int64_t> far) const;
+  // Whether prices of a class at all sizes of microbatches lie on the line through the two smallest.
+  Result<bool> IsStraight(int type, int layer_class) const;
   Status PriceAll();
   Result<LayerPrices::Prices> PriceOn(size_t submesh, int layer_class) const;
   void AddUp(Priced* priced) const;
@@ -117,12 +123,13 @@ class StageCosts final : public inter::StageCosts {
   const frontend::Layering& layering_;
   const cluster::Cluster& cluster_;
   StageCostOptions options_;
+  int64_t batch_;               // examples, at least 1
   std::vector<int64_t> legal_;  // numbers of microbatches
   std::vector<int> class_of_layer_;
   std::vector<frontend::Segment> programs_;  // by class
   std::vector<uint64_t> hashes_;             // by class
-  // By device type and class: whether prices at all sizes of microbatches lie on the line through the two smallest.
-  std::vector<std::vector<char>> straight_;
+  mutable std::mutex straight_mutex_;
+  mutable std::map<std::pair<int, int>, bool> straight_;  // what IsStraight has found
   std::vector<inter::Submesh> submeshes_;
   std::vector<Priced> priced_;  // by submesh
   // [last][next_first]: bytes of the whole batch.

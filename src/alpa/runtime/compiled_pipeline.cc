@@ -97,12 +97,10 @@ Result<CompiledProgram> CompiledPipeline::CompileRun(size_t s, const xla::StageP
     const bool sum = program.outputs[static_cast<size_t>(alias.output)].kind == Kind::kAccumulator;
     if (sum) options.accumulate.push_back(alias);
   }
-  const std::vector<ir::Alias> sums = options.accumulate;
-  ALPA_TRY(CompiledProgram out, CompileProgram(s, program, std::move(options)));
-  if (program.empty()) return out;
-  for (size_t k = 0; k < sums.size(); ++k) {
+  ALPA_TRY(CompiledProgram out, CompileProgram(s, program, options));
+  for (size_t k = 0; k < options.accumulate.size(); ++k) {
     const std::vector<int>& axes = out.executable->stats().parts[k];
-    if (!axes.empty()) (*parts)[program.outputs[static_cast<size_t>(sums[k].output)]] = axes;
+    if (!axes.empty()) (*parts)[program.outputs[static_cast<size_t>(options.accumulate[k].output)]] = axes;
   }
   return out;
 }

@@ -138,13 +138,13 @@ Result<std::unique_ptr<xla::Executable>> PipelineClient::CompileMicrobatched(con
 
 Result<std::unique_ptr<xla::Array>> PipelineClient::Put(const ir::HostTensor& tensor, const sharding::Spec&,
                                                         const cluster::Mesh&) {
-  return HostArray(tensor, group_ == nullptr || group_->rank() == 0);
+  return HostArray(tensor, Answers());
 }
 
 Result<std::unique_ptr<xla::Array>> PipelineClient::PutParts(std::vector<ir::HostTensor> parts, const ir::Shape&,
                                                              const sharding::Spec&, const cluster::Mesh&) {
   ALPA_CHECK(parts.size() == 1, "arrays outside of stages are whole");
-  return HostArray(std::move(parts.front()), group_ == nullptr || group_->rank() == 0);
+  return HostArray(std::move(parts.front()), Answers());
 }
 
 }  // namespace alpa::runtime

@@ -58,6 +58,9 @@ class PipelineClient : public xla::Client {
   const StepTimeline& timeline() const { return timeline_; }
 
  private:
+  // For arrays that all processes have.
+  bool Answers() const { return group_ == nullptr || group_->rank() == 0; }
+
   std::vector<std::unique_ptr<xla::Client>> clients_;  // by mesh
   PipelineSetup setup_;
   PartsOfStep parts_;

@@ -43,6 +43,7 @@ absl::Status PartitionModule(::xla::HloModule& module, const ir::Module& step, c
   }
   MakeReduceScatters(module, mesh);
   if (absl::Status s = Clean(module); !s.ok()) return s;
+  if (options.accumulate.empty()) return absl::OkStatus();
   *parts = LeaveParts(module, mesh, options.accumulate);
   return Clean(module);
 }

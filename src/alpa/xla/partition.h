@@ -29,8 +29,8 @@ struct PartitionedStep {
   std::vector<std::vector<int>> parts;  // as in ExecutableStats
 };
 
-// Partitions the step as the plan says, which must fit it; of `options`, accumulate and parts. kUnsupported when XLA refuses; kCorrupt when step.hlo is not
-// a module (our own bug, or a damaged cache).
+// Partitions the step as the plan says, which must fit it; of `options`, accumulate and parts. kUnsupported when XLA
+// refuses; kCorrupt when step.hlo is not a module (our own bug, or a damaged cache).
 Result<PartitionedStep> PartitionStep(const ImportedStep& step, const plan::Plan& plan, const CompileOptions& options);
 
 // The module as XLA compiles it for `mesh`, with `donate` as its only input-output aliases: every instruction marked as

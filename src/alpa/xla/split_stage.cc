@@ -17,6 +17,7 @@
 #include "alpa/xla/partition.h"
 #include "alpa/xla/program_builder.h"
 #include "alpa/xla/stage_hlo.h"
+#include "alpa/xla/sums.h"
 #include "alpa/xla/time_axis.h"
 
 namespace alpa::xla {
@@ -27,8 +28,6 @@ using ::xla::HloOpcode;
 using Kind = StageValue::Kind;
 using Set = std::unordered_set<const HloInstruction*>;
 using List = std::vector<const HloInstruction*>;
-
-bool IsSum(const HloInstruction* i) { return i->opcode() == HloOpcode::kAllReduce; }
 
 // What is known of an instruction of the microbatch's program.
 struct Fact {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "alpa/xla/program_builder.h"
+#include "alpa/xla/sums.h"
 #include "alpa/xla/time_axis.h"
 
 namespace alpa::xla {
@@ -17,8 +18,6 @@ using ::xla::HloComputation;
 using ::xla::HloInstruction;
 using ::xla::HloOpcode;
 using Kind = StageValue::Kind;
-
-bool IsSum(const HloInstruction* i) { return i->opcode() == HloOpcode::kAllReduce; }
 
 // What is known of an instruction of the partitioned step.
 struct Fact {
