@@ -23,6 +23,9 @@ import tempfile
 import time
 import zipfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from waiting import until  # pylint: disable=wrong-import-position
+
 ALPA = os.path.abspath(sys.argv[1])
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "little")
 MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models")
@@ -82,15 +85,6 @@ class Run:
             with open(os.path.join(last, name), "rb") as file:
                 files[name] = file.read()
         return losses, files
-
-
-def until(process, condition):
-    """Waits for the condition; False when the process ends before."""
-    while not condition():
-        if process.poll() is not None:
-            return False
-        time.sleep(0.0002)
-    return True
 
 
 def kill_once(run, numbers, kind, typical):

@@ -13,11 +13,15 @@ import os
 import random
 import re
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from several import *  # pylint: disable=wildcard-import,unused-wildcard-import
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from waiting import gone, until  # pylint: disable=wrong-import-position
 
 MODEL = MODELS / "gpt_tiny.mlirbc"
 KILLS = int(os.environ.get("ALPA_TEST_KILLS", "8"))
@@ -55,22 +59,6 @@ class Run:
     def outcome(self):
         last = self.checkpoints / f"step-{STEPS:08}"
         return metrics(self.metrics), {f.name: f.read_bytes() for f in sorted(last.iterdir())}
-
-
-def until(run, condition):
-    """Waits for the condition; False when the run ends before."""
-    while not condition():
-        if run.poll() is not None:
-            return False
-        time.sleep(0.001)
-    return True
-
-
-def gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
 
 
 def kill_once(one, numbers, kind, typical):

@@ -15,6 +15,9 @@ import time
 import unittest
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from waiting import gone  # pylint: disable=wrong-import-position
+
 PROGRAM = sys.argv[1]
 MPIRUN = sys.argv[2:]
 
@@ -54,13 +57,7 @@ class Kill(unittest.TestCase):
 
     # Waits until all processes but those in `stopped` are gone; returns what was printed.
     def ended(self, within, stopped=()):
-        def lives(pid):
-            try:
-                return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-            except FileNotFoundError:
-                return False
-
-        while any(lives(pid) for r, pid in self.pids.items() if r not in stopped):
+        while any(not gone(pid) for r, pid in self.pids.items() if r not in stopped):
             self.assertLess(time.time() - self.since, within, "the others still run")
             time.sleep(0.05)
         print(f"{self.id().split('.')[-1]}: ended after {time.time() - self.since:.1f} s", file=sys.stderr)
