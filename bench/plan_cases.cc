@@ -19,7 +19,8 @@
 //         receiving mesh linear               branches one after the other given:m:A/HxD,B/HxD  stages with A, B, ...
 //         parts of the layers on H hosts x D devices, in m microbatches
 //
-// One line of JSON per mode on standard output.
+// One line of JSON per mode on standard output. Plans are ranked at prices; the fastest of the best two with their
+// stages solved exactly is taken.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,6 +40,8 @@
 
 namespace alpa {
 namespace {
+
+constexpr int kExactPlans = 2;
 
 using inter::FoundPlan;
 using inter::SearchProblem;
@@ -77,13 +80,16 @@ struct Case {
   driver::FindPipelineOptions options;
   frontend::Layering layering;
   std::unique_ptr<driver::StageCosts> costs;
+  driver::ExactOptions exact_options;
+  std::unique_ptr<driver::ExactStages> exact;
   bool alpa_space = false;
   int64_t simulated_microbatches = 0;  // 0: those of the plan
 
   SearchProblem Problem() const { return MakeSearchProblem(loaded, cluster, layering, *costs, options); }
-  // Simulated seconds of a step by priced costs; also sets what the page needs.
-  double Simulate(const FoundPlan& found) const {
-    const auto plan = DraftPlan(loaded, cluster, *costs, found, options);
+  // Simulated seconds of a step at prices.
+  double Simulate(const FoundPlan& found) const { return Simulate(Draft(found)); }
+  plan::PipelinePlan Draft(const FoundPlan& found) const { return DraftPlan(loaded, cluster, *costs, found, options); }
+  double Simulate(const plan::PipelinePlan& plan) const {
     const auto simulated = driver::SimulatePlan(plan, cluster, {});
     ALPA_CHECK(simulated.ok(), simulated.ok() ? "" : simulated.error().message);
     return simulated->timeline.makespan;
@@ -106,22 +112,19 @@ inter::SearchOptions Options() {
   return options;
 }
 
-std::optional<FoundPlan> Best(const Case& c, const std::vector<FoundPlan>& plans) {
-  std::optional<FoundPlan> best;
-  double least = std::numeric_limits<double>::infinity();
-  for (const FoundPlan& plan : plans) {
-    const double seconds = c.Simulate(plan);
-    if (seconds < least) {
-      least = seconds;
-      best = plan;
-    }
-  }
-  return best;
+// Fastest first, at prices.
+std::vector<FoundPlan> Ranked(const Case& c, const std::vector<FoundPlan>& plans) {
+  std::vector<std::pair<double, size_t>> order;
+  for (size_t p = 0; p < plans.size(); ++p) order.emplace_back(c.Simulate(plans[p]), p);
+  std::sort(order.begin(), order.end());
+  std::vector<FoundPlan> out;
+  for (const auto& [seconds, p] : order) out.push_back(plans[p]);
+  return out;
 }
 
 // Equal stages on equal submeshes: each number of stages and of microbatches.
-std::optional<FoundPlan> Manual(const Case& c, const SearchProblem& problem) {
-  return Best(c, inter::EqualStages(problem, inter::Schedule::k1F1B, 8));
+std::vector<FoundPlan> Manual(const Case& c, const SearchProblem& problem) {
+  return Ranked(c, inter::EqualStages(problem, inter::Schedule::k1F1B, 8));
 }
 
 // Which layers end a stage when the model is cut into `stages` parts with equally many operations.
@@ -150,8 +153,7 @@ std::vector<std::pair<int, int>> EqualOperators(const Case& c, int stages) {
 }
 
 // The best plan whose stages are one of these partitions, on any submeshes.
-std::optional<FoundPlan> WithPartitions(const Case& c,
-                                        const std::vector<std::vector<std::pair<int, int>>>& partitions) {
+std::vector<FoundPlan> WithPartitions(const Case& c, const std::vector<std::vector<std::pair<int, int>>>& partitions) {
   std::vector<FoundPlan> plans;
   for (const auto& ranges : partitions) {
     Restricted costs(*c.costs);
@@ -165,41 +167,53 @@ std::optional<FoundPlan> WithPartitions(const Case& c,
     if (c.alpa_space) problem.schedules = {inter::Schedule::k1F1B};
     for (FoundPlan& plan : inter::SearchStages(problem, Options()).plans) plans.push_back(std::move(plan));
   }
-  return Best(c, plans);
+  return Ranked(c, plans);
 }
 
-nlohmann::ordered_json Row(const Case& c, const std::string& mode, const std::optional<FoundPlan>& found) {
+// The fastest of the first few that fit, with their stages solved exactly.
+nlohmann::ordered_json Row(Case* c, const std::string& mode, const std::vector<FoundPlan>& ranked) {
   nlohmann::ordered_json j;
   j["mode"] = mode;
-  j["fits"] = found.has_value();
-  if (!found) return j;
-  auto plan = DraftPlan(c.loaded, c.cluster, *c.costs, *found, c.options);
-  if (c.simulated_microbatches > 0) plan.microbatches = c.simulated_microbatches;
-  const auto simulated = driver::SimulatePlan(plan, c.cluster, {});
-  j["step_s"] = simulated->timeline.makespan;
-  j["closed_form_s"] = found->seconds;
-  j["microbatches"] = found->microbatches;
-  j["schedule"] = inter::Name(found->schedule);
-  j["flops"] = c.loaded.analysis.total().dot_conv.value;
-  // With what is computed again, as Alpa counts: half of the backward products once more.
-  j["stages"] = nlohmann::ordered_json::array();
-  for (const inter::Stage& stage : found->stages)
-    j["stages"].push_back({{"layers", {stage.first, stage.last}},
-                           {"mesh", {stage.submesh.hosts, stage.submesh.devices}},
-                           {"type", stage.submesh.type},
-                           {"recompute", driver::ChoiceOf(stage.variant.id).recompute},
-                           {"forward_s", stage.variant.forward},
-                           {"backward_s", stage.variant.backward}});
+  j["fits"] = false;
+  int solved = 0;
+  for (const FoundPlan& found : ranked) {
+    if (solved >= kExactPlans) break;
+    auto plan = c->Draft(found);
+    const double priced = c->Simulate(plan);
+    if (!c->exact->Solve(found, &plan).ok()) continue;
+    ++solved;
+    if (c->simulated_microbatches > 0) plan.microbatches = c->simulated_microbatches;
+    const double seconds = c->Simulate(plan);
+    if (solved > 1 && seconds >= j["step_s"].get<double>()) continue;
+    j["fits"] = true;
+    j["step_s"] = seconds;
+    j["priced_s"] = priced;
+    j["closed_form_s"] = found.seconds;
+    j["microbatches"] = found.microbatches;
+    j["schedule"] = inter::Name(found.schedule);
+    j["flops"] = c->loaded.analysis.total().dot_conv.value;
+    j["stages"] = nlohmann::ordered_json::array();
+    for (size_t s = 0; s < found.stages.size(); ++s) {
+      const inter::Stage& stage = found.stages[s];
+      const plan::StagePrediction& prediction = plan.stages[s].prediction;
+      j["stages"].push_back({{"layers", {stage.first, stage.last}},
+                             {"mesh", {stage.submesh.hosts, stage.submesh.devices}},
+                             {"type", stage.submesh.type},
+                             {"recompute", driver::ChoiceOf(stage.variant.id).recompute},
+                             {"forward_s", prediction.forward.value},
+                             {"backward_s", prediction.backward.value}});
+    }
+  }
   return j;
 }
 
-std::optional<FoundPlan> Search(const Case& c, const SearchProblem& problem, int stages = 0) {
+std::vector<FoundPlan> Search(const Case& c, const SearchProblem& problem, int stages = 0) {
   inter::SearchOptions options = Options();
   options.stages = stages;
-  return Best(c, driver::Candidates(problem, options, nullptr));
+  return Ranked(c, driver::Candidates(problem, options, nullptr));
 }
 
-std::optional<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
+std::vector<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
   std::istringstream in(text);
   std::string m_text, stages_text;
   std::getline(in, m_text, ':');
@@ -229,10 +243,11 @@ std::optional<FoundPlan> ParseGiven(const Case& c, const std::string& text) {
   Restricted costs(*c.costs);
   if (c.alpa_space) costs.allow_variant = [](const StageVariant& v) { return driver::ChoiceOf(v.id).recompute; };
   problem.costs = &costs;
-  return inter::PlanOfStages(problem, std::stoll(m_text), inter::Schedule::k1F1B, ranges, submeshes);
+  const auto plan = inter::PlanOfStages(problem, std::stoll(m_text), inter::Schedule::k1F1B, ranges, submeshes);
+  return plan ? std::vector<FoundPlan>{*plan} : std::vector<FoundPlan>();
 }
 
-std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
+std::vector<FoundPlan> Run(Case* c, const std::string& mode) {
   SearchProblem problem = c->Problem();
   Restricted costs(*c->costs);
   problem.costs = &costs;
@@ -287,8 +302,8 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
   if (mode == "free-traffic") {
     costs.free_traffic = true;
     const std::vector<FoundPlan> plans = inter::SearchStages(problem, Options()).plans;
-    if (plans.empty()) return std::nullopt;
-    return plans.front();
+    if (plans.empty()) return {};
+    return {plans.front()};
   }
   if (mode.rfind("layers:", 0) == 0) {  // what each layer costs alone on this many devices of a host, in m microbatches
     int m = 1, devices = 1;
@@ -301,7 +316,7 @@ std::optional<FoundPlan> Run(Case* c, const std::string& mode) {
                      layer, v.layout, driver::ChoiceOf(v.id).weight_level, driver::ChoiceOf(v.id).recompute ? 1 : 0,
                      v.forward, v.backward, v.per_step, v.state, v.activation, v.workspace);
     }
-    return std::nullopt;
+    return {};
   }
   if (mode.rfind("given:", 0) == 0) return ParseGiven(*c, mode.substr(6));
   std::fprintf(stderr, "plan_cases: no mode '%s'\n", mode.c_str());
@@ -355,6 +370,8 @@ int Main(int argc, char** argv) {
     layers.branches = branches;
     c.layering = Get(frontend::FindLayers(c.loaded.step.module, c.loaded.analysis, layers));
     c.costs = Get(driver::StageCosts::Make(c.loaded, c.layering, c.cluster, driver::PricesOf(c.options)));
+    c.exact_options = driver::ExactOf(c.options);
+    c.exact = std::make_unique<driver::ExactStages>(c.loaded, c.layering, c.cluster, c.exact_options);
   };
   bool branches = true, gather = true;
   prepare(branches, gather);
@@ -363,7 +380,7 @@ int Main(int argc, char** argv) {
     if (want_branches != branches || want_gather != gather) prepare(branches = want_branches, gather = want_gather);
     std::string inner = mode == "no-gather" ? "auto" : mode;
     if (!want_branches) inner.replace(0, std::string("linear").size(), "auto");
-    std::printf("%s\n", Row(c, mode, Run(&c, inner)).dump().c_str());
+    std::printf("%s\n", Row(&c, mode, Run(&c, inner)).dump().c_str());
     std::fflush(stdout);
   }
   return 0;

@@ -169,6 +169,12 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
+      ->add_option("--exact", options->exact,
+                   "so many of the best plans have their stages solved exactly, and the fastest is taken; prices, by "
+                   "which the search goes, mislead where memory is tight")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
       ->add_option("--random", options->random,
                    "a random plan of this seed instead of a good one, to test the runtime with")
       ->type_name("SEED");

@@ -16,16 +16,6 @@ namespace {
 
 constexpr double kHardlyMore = 0.05;  // of the memory of a device
 
-// Stages that have the same ops in the same order on the same kind of mesh.
-struct Group {
-  std::vector<size_t> stages;
-  std::unique_ptr<StageProgram> program;  // of the first of them
-  int64_t first_device = 0;
-  std::optional<intra::PlannedStep> free;   // without a limit of memory
-  std::optional<intra::PlannedStep> tight;  // the last one with a limit
-  int64_t tight_in_flight = 0;
-};
-
 // The plan of `from` with the names of `to`, which has the same ops.
 plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const frontend::Segment& to) {
   plan::Plan out = plan;
@@ -47,16 +37,32 @@ plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const 
   return out;
 }
 
-class Solver {
+}  // namespace
+
+// Stages that have the same ops in the same order on the same kind of mesh, in microbatches of the same size, and run
+// as the same programs.
+struct ExactStages::Group {
+  using Key = std::tuple<int, int, int, cost::AxisMask, bool, int64_t, bool>;
+  Key key;
+  std::map<int32_t, sharding::Spec> state;  // inputs that lie so
+  std::unique_ptr<StageProgram> program;    // of the first of them
+  int64_t first_device = 0;
+  std::optional<intra::PlannedStep> free;   // without a limit of memory
+  std::optional<intra::PlannedStep> tight;  // the last one with a limit
+  int64_t tight_in_flight = 0;
+};
+
+// Of one plan.
+class ExactStages::Solver {
  public:
-  Solver(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
-         const inter::FoundPlan& found, const ExactOptions& options, plan::PipelinePlan* plan)
-      : loaded_(loaded),
-        layering_(layering),
-        cluster_(cluster),
+  Solver(ExactStages* all, const inter::FoundPlan& found, plan::PipelinePlan* plan)
+      : loaded_(all->loaded_),
+        layering_(all->layering_),
+        cluster_(all->cluster_),
+        options_(all->options_),
+        groups_(all->groups_),
         found_(found),
-        options_(options),
-        types_(DeviceTypes(cluster)),
+        types_(DeviceTypes(cluster_)),
         plan_(plan) {}
 
   Status Solve() {
@@ -65,17 +71,17 @@ class Solver {
     std::mutex mutex;
     std::optional<Error> error;
     const auto work = [&] {
-      for (size_t g = next++; g < groups_.size(); g = next++) {
-        const Status status = SolveGroup(&groups_[g]);
+      for (size_t g = next++; g < todo_.size(); g = next++) {
+        const Status status = SolveGroup(&todo_[g]);
         const std::lock_guard lock(mutex);
         if (!status.ok() && !error) error = status.error();
         ++done;
-        if (options_.progress) options_.progress(static_cast<double>(done) / static_cast<double>(groups_.size()));
+        if (options_.progress) options_.progress(static_cast<double>(done) / static_cast<double>(todo_.size()));
       }
     };
     const int cores = options_.threads > 0 ? options_.threads : static_cast<int>(std::thread::hardware_concurrency());
     std::vector<std::thread> threads;
-    for (int i = 1; i < std::min(cores, static_cast<int>(groups_.size())); ++i) threads.emplace_back(work);
+    for (int i = 1; i < std::min(cores, static_cast<int>(todo_.size())); ++i) threads.emplace_back(work);
     work();
     for (std::thread& thread : threads) thread.join();
     if (error) return *error;
@@ -83,6 +89,12 @@ class Solver {
   }
 
  private:
+  // A group and the stages of this plan that are of it.
+  struct Todo {
+    Group* group = nullptr;
+    std::vector<size_t> stages;
+  };
+
   void Collect() {
     for (size_t s = 0; s < found_.stages.size(); ++s) {
       const inter::Stage& stage = found_.stages[s];
@@ -90,28 +102,35 @@ class Solver {
       auto program = std::make_unique<StageProgram>();
       program->segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage.first,
                                                   stage.last, choice.recompute);
-      const auto key = std::tuple(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, choice.batch_axes,
-                                  choice.recompute);
-      bool known = false;
-      for (const size_t g : by_key_[key]) {
-        if (!frontend::SameOps(groups_[g].program->segment, program->segment)) continue;
-        if (!options_.state.empty() && options_.state[groups_[g].stages[0]] != options_.state[s]) continue;
-        groups_[g].stages.push_back(s);
-        known = true;
-        break;
-      }
-      if (!known) {
-        by_key_[key].push_back(groups_.size());
-        groups_.emplace_back();
-        groups_.back().stages.push_back(s);
-        groups_.back().first_device = cluster_.first_device(stage.first_host) + stage.first_device;
-        groups_.back().program = std::move(program);
-        segments_.push_back(nullptr);
-      } else {
+      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, choice.batch_axes,
+                           choice.recompute, found_.microbatches, weight_apart());
+      const std::map<int32_t, sharding::Spec> state =
+          options_.state.empty() ? std::map<int32_t, sharding::Spec>() : options_.state[s];
+      const auto known = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) {
+        return g->key == key && g->state == state && frontend::SameOps(g->program->segment, program->segment);
+      });
+      Group* group = nullptr;
+      if (known != groups_.end()) {
+        group = known->get();
         segments_.push_back(std::move(program));  // kept for its names
+      } else {
+        group = groups_.emplace_back(std::make_unique<Group>()).get();
+        group->key = key;
+        group->state = state;
+        group->first_device = cluster_.first_device(stage.first_host) + stage.first_device;
+        group->program = std::move(program);
+        segments_.push_back(nullptr);
+      }
+      const auto todo = std::find_if(todo_.begin(), todo_.end(), [&](const Todo& t) { return t.group == group; });
+      if (todo == todo_.end()) {
+        todo_.push_back({group, {s}});
+      } else {
+        todo->stages.push_back(s);
       }
     }
   }
+
+  bool weight_apart() const { return found_.schedule == inter::Schedule::kZbH1; }
 
   std::optional<Bytes> MemoryOf(const inter::Stage& stage) const {
     if (options_.unlimited_memory) return std::nullopt;
@@ -125,7 +144,7 @@ class Solver {
     intra::PlanStepOptions options;
     options.memory = memory;
     options.explain = 0;
-    if (!options_.state.empty()) options.inputs = options_.state[group.stages[0]];
+    options.inputs = group.state;
     options.solve.threads = 1;
     options.solve.gap = options_.gap;
     options.solve.time_limit = options_.time_limit;
@@ -133,12 +152,16 @@ class Solver {
     return PlanStage(*group.program, model, ChoiceOf(stage.variant.id).batch_axes, in_flight, options);
   }
 
-  Status SolveGroup(Group* group) {
-    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, found_.microbatches, found_.microbatches, group->program.get()));
+  Status SolveGroup(Todo* todo) {
+    Group* const group = todo->group;
+    if (!group->free) {
+      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, found_.microbatches, found_.microbatches, group->program.get()));
+      group->program->program.weight_apart = weight_apart();
+    }
     // Stages with most microbatches in flight first.
-    std::stable_sort(group->stages.begin(), group->stages.end(),
+    std::stable_sort(todo->stages.begin(), todo->stages.end(),
                      [&](size_t a, size_t b) { return found_.stages[a].in_flight > found_.stages[b].in_flight; });
-    for (const size_t s : group->stages) {
+    for (const size_t s : todo->stages) {
       const inter::Stage& stage = found_.stages[s];
       if (!group->free) {
         ALPA_TRY(group->free, Plan(*group, stage, 1, std::nullopt));
@@ -152,8 +175,8 @@ class Solver {
       }
       // A solution for more microbatches in flight will do if fewer of them leave hardly more memory.
       const auto fewer = static_cast<double>(group->tight_in_flight - stage.in_flight);
-      const bool good =
-          group->tight && fewer * group->tight->stage.activation <= kHardlyMore * static_cast<double>(limit->value);
+      const bool good = group->tight && fewer >= 0 &&
+                        fewer * group->tight->stage.activation <= kHardlyMore * static_cast<double>(limit->value);
       if (!good) {
         Result<intra::PlannedStep> planned = Plan(*group, stage, stage.in_flight, limit);
         if (!planned.ok())
@@ -191,20 +214,22 @@ class Solver {
   const LoadedStep& loaded_;
   const frontend::Layering& layering_;
   const cluster::Cluster& cluster_;
-  const inter::FoundPlan& found_;
   const ExactOptions& options_;
+  std::vector<std::unique_ptr<Group>>& groups_;
+  const inter::FoundPlan& found_;
   std::vector<std::string> types_;
   plan::PipelinePlan* plan_;
-  std::vector<Group> groups_;
-  std::map<std::tuple<int, int, int, cost::AxisMask, bool>, std::vector<size_t>> by_key_;
-  std::vector<std::unique_ptr<StageProgram>> segments_;  // by stage; null: the first of its group
+  std::vector<Todo> todo_;
+  std::vector<std::unique_ptr<StageProgram>> segments_;  // by stage; null: that of its group
 };
 
-}  // namespace
+ExactStages::ExactStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
+                         const ExactOptions& options)
+    : loaded_(loaded), layering_(layering), cluster_(cluster), options_(options) {}
+ExactStages::~ExactStages() = default;
 
-Status SolveStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
-                   const inter::FoundPlan& found, const ExactOptions& options, plan::PipelinePlan* plan) {
-  return Solver(loaded, layering, cluster, found, options, plan).Solve();
+Status ExactStages::Solve(const inter::FoundPlan& found, plan::PipelinePlan* plan) {
+  return Solver(this, found, plan).Solve();
 }
 
 }  // namespace alpa::driver

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -28,9 +29,27 @@ struct ExactOptions {
   std::function<bool()> cancelled;
 };
 
-// Fills in layout and prediction of each stage of `plan`, which is the draft of `found`. Stages that are equal are
-// solved once. Errors as of intra::PlanStep: a stage that does not fit although its price said so.
-Status SolveStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
-                   const inter::FoundPlan& found, const ExactOptions& options, plan::PipelinePlan* plan);
+// Solves the stages of one plan after another. What is equal in several stages or plans is solved once. The arguments
+// outlive it.
+class ExactStages {
+ public:
+  ExactStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
+              const ExactOptions& options);
+  ~ExactStages();
+  ExactStages(const ExactStages&) = delete;
+
+  // Fills in layout and prediction of each stage of `plan`, which is the draft of `found`. Errors as of
+  // intra::PlanStep: a stage that does not fit although its price said so.
+  Status Solve(const inter::FoundPlan& found, plan::PipelinePlan* plan);
+
+ private:
+  struct Group;
+  class Solver;
+  const LoadedStep& loaded_;
+  const frontend::Layering& layering_;
+  const cluster::Cluster& cluster_;
+  const ExactOptions& options_;
+  std::vector<std::unique_ptr<Group>> groups_;
+};
 
 }  // namespace alpa::driver

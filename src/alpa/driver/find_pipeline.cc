@@ -240,6 +240,46 @@ bool HasBranches(const frontend::LayerChain& graph) {
 
 namespace {
 
+// Solves the stages of the plans in out->ranked, best prices first, and puts the one that is fastest then to the front.
+// A price can be above the exact cost, by more for some plans than for others, so that the next ones may turn out
+// faster; and it can promise what memory over time does not hold: such plans are taken out.
+Status SolveBest(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
+                 const FindPipelineOptions& options, const ExactOptions& exact, FoundPipeline* out) {
+  ExactStages stages(loaded, out->layering, cluster, exact);
+  std::optional<Error> error;
+  std::optional<size_t> best;  // of `kept`
+  std::vector<RankedPlan> kept;
+  size_t r = 0;
+  int solved = 0;
+  for (; r < out->ranked.size(); ++r) {
+    RankedPlan ranked = out->ranked[r];
+    if (best && (solved >= options.exact || (options.cancelled && options.cancelled()))) break;
+    plan::PipelinePlan plan = DraftPlan(loaded, cluster, costs, ranked.found, options);
+    if (const Status status = stages.Solve(ranked.found, &plan); !status.ok()) {
+      if (!error) error = status.error();
+      continue;
+    }
+    ALPA_TRY(SimulatedPlan simulated, SimulatePlan(plan, cluster, {}));
+    plan.prediction.step = Seconds(simulated.timeline.makespan);
+    ++solved;
+    ranked.simulated = plan.prediction.step;
+    if (!best || ranked.simulated < kept[*best].simulated) {
+      best = kept.size();
+      out->plan = std::move(plan);
+      out->simulated = std::move(simulated);
+    }
+    kept.push_back(std::move(ranked));
+  }
+  if (!best) return *error;
+  std::rotate(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(*best),
+              kept.begin() + static_cast<std::ptrdiff_t>(*best) + 1);
+  kept.insert(kept.end(), out->ranked.begin() + static_cast<std::ptrdiff_t>(r), out->ranked.end());
+  std::stable_sort(kept.begin() + 1, kept.end(),
+                   [](const RankedPlan& a, const RankedPlan& b) { return a.simulated < b.simulated; });
+  out->ranked = std::move(kept);
+  return Ok();
+}
+
 Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster& cluster,
                                const FindPipelineOptions& options) {
   const auto report = [&](std::string_view phase, double share, double best) {
@@ -289,28 +329,15 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   out.times.simulate = watch.Lap();
 
   ExactOptions exact = ExactOf(options);
-  const double best = out.ranked.front().simulated.value;
-  exact.progress = [&](double share) { report("stages", share, best); };
-  std::optional<Error> error;
-  // A price can promise what memory over time does not hold; then the next best is taken.
-  for (size_t r = 0; r < out.ranked.size(); ++r) {
-    const inter::FoundPlan& found = out.ranked[r].found;
-    out.plan = DraftPlan(loaded, cluster, *costs, found, options);
-    const Status solved = SolveStages(loaded, out.layering, cluster, found, exact, &out.plan);
-    if (!solved.ok()) {
-      if (!error) error = solved.error();
-      continue;
-    }
-    ALPA_TRY(out.simulated, SimulatePlan(out.plan, cluster, {}));
-    out.plan.prediction.step = Seconds(out.simulated.timeline.makespan);
-    out.plan.prediction.bound = Seconds(result.flat_bound);
-    out.gap = found.seconds > 0 ? std::max(0.0, 1 - result.flat_bound / found.seconds) : 0;
-    out.interleaved_bound = Seconds(result.bound);
-    out.ranked.erase(out.ranked.begin(), out.ranked.begin() + static_cast<std::ptrdiff_t>(r));
-    out.times.exact = watch.Lap();
-    return out;
-  }
-  return *error;
+  const double priced = out.ranked.front().simulated.value;
+  exact.progress = [&](double share) { report("stages", share, priced); };
+  ALPA_RETURN_IF_ERROR(SolveBest(loaded, cluster, *costs, options, exact, &out));
+  const double closed_form = out.ranked.front().found.seconds;
+  out.plan.prediction.bound = Seconds(result.flat_bound);
+  out.gap = closed_form > 0 ? std::max(0.0, 1 - result.flat_bound / closed_form) : 0;
+  out.interleaved_bound = Seconds(result.bound);
+  out.times.exact = watch.Lap();
+  return out;
 }
 
 }  // namespace

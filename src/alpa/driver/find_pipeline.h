@@ -33,6 +33,7 @@ struct FindPipelineOptions {
   int stages = 0;                          // 0: any number
   int layers = 0;                          // 0: found out
   int top = 8;                             // so many plans are simulated
+  int exact = 1;                           // the stages of so many of them are solved exactly, the fastest is taken
   double tolerance = 0.005;                // of the search
   bool recompute = true;                   // as in StageCostOptions
   bool local_gather = true;
@@ -47,7 +48,7 @@ struct FindPipelineOptions {
   std::function<bool()> cancelled;
 };
 
-// A plan that the search found, simulated.
+// A plan that the search found, simulated: with exact costs where its stages were solved, else at prices.
 struct RankedPlan {
   inter::FoundPlan found;
   Seconds simulated;
@@ -60,7 +61,7 @@ struct PhaseTimes {
 struct FoundPipeline {
   plan::PipelinePlan plan;         // the best
   SimulatedPlan simulated;         // of it
-  std::vector<RankedPlan> ranked;  // by simulated time; the first is the best
+  std::vector<RankedPlan> ranked;  // by simulated time; the first is the best, and what its stages cost is exact
   double gap = 0;                  // of the plan's closed form to the bound of the search
   Seconds interleaved_bound;       // the bound with interleaved plans
   bool complete = true;            // false: the search was stopped early

@@ -66,10 +66,11 @@ Result<plan::PipelinePlan> PlanPinned(const LoadedStep& loaded, const LoadedStep
 
   ExactOptions exact = ExactOf(options);
   exact.state = StageStates(base_loaded, base.layering, base.plan);
+  ExactStages stages(loaded, layering, cluster, exact);
   std::optional<Error> error;
   for (size_t p = 0; p < std::min(plans.size(), kExactTries); ++p) {
     plan::PipelinePlan plan = DraftPlan(loaded, cluster, *costs, plans[p], options);
-    if (const Status solved = SolveStages(loaded, layering, cluster, plans[p], exact, &plan); !solved.ok()) {
+    if (const Status solved = stages.Solve(plans[p], &plan); !solved.ok()) {
       if (!error) error = solved.error();
       continue;
     }

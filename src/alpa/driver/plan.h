@@ -28,6 +28,7 @@ struct PlanOptions {
   std::string stages = "auto";        // or a number
   int layers = 0;                     // that the model is cut into for stages; 0: found out
   int top = 8;                        // so many plans are simulated and shown
+  int exact = 1;                      // so many of them are solved exactly before the fastest is taken
   bool no_recompute = false;          // never compute forward again
   bool per_microbatch = false;     // also where the step is not separable: batch statistics are those of a microbatch
   std::vector<std::string> pins;   // PATTERN=SPEC

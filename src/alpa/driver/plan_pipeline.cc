@@ -80,6 +80,7 @@ Result<FindPipelineOptions> ReadPipelineOptions(const PlanOptions& options) {
   find.gap = options.gap;
   if (options.time_limit > 0) find.time_limit = Seconds(options.time_limit);
   find.top = std::max(options.top, 1);
+  find.exact = std::max(options.exact, 1);
   find.layers = options.layers;
   find.recompute = !options.no_recompute;
   find.unlimited_memory = options.memory == "none";

@@ -158,12 +158,26 @@ class Training {
     if (session_.plan.prediction.has_value() || options_.gate.verbose) {
       fmt::print("{}", report::CollectivesTable(session_.plan, trainer_->executable().stats().collectives));
     }
+    PrintCollectivesOfStages();
     if (options_.microbatches > 1 || options_.gate.verbose) {
       const xla::ExecutableStats& stats = trainer_->executable().stats();
       fmt::print("memory: {} for the inputs, {} while the step runs\n", ToString(stats.argument_bytes),
                  ToString(stats.temporary_bytes));
     }
     return Ok();
+  }
+
+  // Of the stages of this process, where the plan has stages.
+  void PrintCollectivesOfStages() const {
+    const auto* client = dynamic_cast<const runtime::PipelineClient*>(session_.client.get());
+    if (client == nullptr || (options_.quiet && !options_.gate.verbose)) return;
+    for (size_t s = 0; s < client->collectives().size(); ++s) {
+      const plan::Plan& layout = session_.pipeline->stages[s].layout;
+      const std::string line = report::CollectivesLine(layout, client->collectives()[s]);
+      if (line.empty()) continue;
+      fmt::print("stage {}: {}\n", s, line);
+      if (options_.gate.verbose) fmt::print("{}", report::CollectivesTable(layout, client->collectives()[s]));
+    }
   }
 
   int64_t LastStep() const {

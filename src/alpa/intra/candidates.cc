@@ -57,6 +57,12 @@ double ComputeSeconds(const ir::Module& module, const std::vector<Lifetime>& lif
   return writes ? seconds : std::max(0.0, seconds - model.device.launch.value);
 }
 
+ir::Shape SumShape(ir::Shape shape, const OpWork& work) {
+  const bool half = shape.dtype == ir::DType::kBF16 || shape.dtype == ir::DType::kF16;
+  if (half && work.accumulates && work.runs > 1) shape.dtype = ir::DType::kF32;
+  return shape;
+}
+
 CandidateTable::CandidateTable(const ir::Module& module, const std::vector<Lifetime>& lifetimes,
                                const std::vector<OpWork>& work, const cost::Model& model)
     : module_(module), lifetimes_(lifetimes), model_(model) {
@@ -135,6 +141,10 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpWork&
     const SpecSpace& results = space(op.results[r]);
     const sharding::Layout& layout = s.results[r];
     const Lifetime& life = lifetimes_[static_cast<size_t>(op.results[r])];
+    const ir::Shape sum = SumShape(results.shape(), work);
+    const auto bytes_of = [&](const sharding::Spec& spec) {
+      return sharding::ShardShape(spec, sum, model_.mesh).bytes().value;
+    };
     std::vector<Candidate> next;
     for (const Candidate& way : ways) {
       for (int id = 0; id < results.size(); ++id) {
@@ -144,26 +154,28 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpWork&
           continue;
         Candidate c = way;
         c.results.push_back(id);
-        double whole = 0;
-        if (!layout.partial.empty()) {
-          for (const auto& step : sharding::Reshard(layout, results.spec(id), results.shape(), model_.mesh))
-            whole += SecondsOf(model_, step.collectives);
-        }
+        const auto seconds_whole = [&](const ir::Shape& shape) {
+          double seconds = 0;
+          for (const auto& step : sharding::Reshard(layout, results.spec(id), shape, model_.mesh))
+            seconds += SecondsOf(model_, step.collectives);
+          return seconds;
+        };
+        const double whole = layout.partial.empty() ? 0 : seconds_whole(results.shape());
         const bool takes_memory = life.live.begin < life.live.end;
         if (whole > 0 && work.accumulates && work.runs > 1) {
           // Partial sums are added up on each device, and made whole once per step. They are larger than what they
           // become.
           Candidate late = c;
-          late.communication += whole;
+          late.communication += sum == results.shape() ? whole : seconds_whole(sum);
           late.whole_runs = 1;
           const int unsplit = results.id(layout.spec);
-          if (takes_memory && unsplit >= 0) late.usage += results.shard_bytes(unsplit).value;
+          if (takes_memory && unsplit >= 0) late.usage += bytes_of(layout.spec);
           next.push_back(std::move(late));
           if (same) continue;  // all-reducing every run saves no memory
         }
         c.communication += whole * runs;
         c.whole_runs = work.runs;
-        if (takes_memory) c.usage += results.shard_bytes(id).value;
+        if (takes_memory) c.usage += bytes_of(results.spec(id));
         next.push_back(std::move(c));
       }
     }

@@ -42,6 +42,10 @@ struct OpWork {
   bool accumulates = false;  // its results are sums over the batch, added up over the runs before anything reads them
 };
 
+// The shape of a result as it is kept while it is summed up over several runs: half-precision sums are f32 until they
+// are complete.
+ir::Shape SumShape(ir::Shape shape, const OpWork& work);
+
 // Seconds of one run of `op` on each device by `strategy`. `lifetimes` say what is read from and written to memory.
 double ComputeSeconds(const ir::Module& module, const std::vector<Lifetime>& lifetimes, const cost::Model& model,
                       const ir::Op& op, const sharding::Strategy& strategy, const OpWork& work);

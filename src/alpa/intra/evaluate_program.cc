@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "alpa/sharding/reshard.h"
 
@@ -48,10 +49,10 @@ class Evaluator {
     return seconds;
   }
 
-  // As in the decoder of plans: what several readers want alike is brought once.
-  double Bring(ir::ValueId value, int to) {
+  // As in the decoder of plans: what several readers in one program want alike is brought once.
+  double Bring(ir::ValueId value, int to, Pass pass) {
     const int from = SpecIdOf(value);
-    if (from == to || !brought_.insert({value, to}).second) return 0;
+    if (from == to || !brought_.insert({value, to, program_.ProgramOf(pass)}).second) return 0;
     const SpecSpace& space = table_.space(value);
     return ReshardSeconds({space.spec(from), {}, sharding::Combiner::kSum}, space.spec(to), module_.shape(value));
   }
@@ -72,13 +73,14 @@ class Evaluator {
     for (size_t r = 0; r < op.results.size(); ++r) {
       const sharding::Layout& layout = strategy.results[r];
       if (layout.partial.empty()) continue;
-      const double whole =
-          ReshardSeconds(layout, table_.space(op.results[r]).spec(candidate.results[r]), module_.shape(op.results[r]));
-      (candidate.whole_runs < work.runs ? SecondsPerStep() : seconds) += whole;
+      const bool late = candidate.whole_runs < work.runs;
+      const ir::Shape& shape = module_.shape(op.results[r]);
+      (late ? SecondsPerStep() : seconds) += ReshardSeconds(
+          layout, table_.space(op.results[r]).spec(candidate.results[r]), late ? SumShape(shape, work) : shape);
     }
     if (op.kind == ir::OpKind::kParameter) return;
     for (size_t o = 0; o < op.operands.size(); ++o) {
-      if (table_.HasLayout(op.operands[o])) seconds += Bring(op.operands[o], candidate.operands[o]);
+      if (table_.HasLayout(op.operands[o])) seconds += Bring(op.operands[o], candidate.operands[o], PassOf(id));
     }
   }
 
@@ -88,9 +90,10 @@ class Evaluator {
     const SpecSpace& space = table_.space(value);
     const ir::StepOutput& output = sized_.signature.outputs[o];
     if (border) {
-      SecondsOfPass(module_.value(value).producer) += Bring(value, space.id(*border));
+      const ir::OpId producer = module_.value(value).producer;
+      SecondsOfPass(producer) += Bring(value, space.id(*border), PassOf(producer));
     } else if (output.role == ir::OutputRole::kUpdatedState) {
-      SecondsPerStep() += Bring(value, SpecIdOf(module_.inputs[static_cast<size_t>(output.updates)]));
+      SecondsPerStep() += Bring(value, SpecIdOf(module_.inputs[static_cast<size_t>(output.updates)]), Pass::kUpdate);
     }
   }
 
@@ -103,12 +106,13 @@ class Evaluator {
       const ir::ValueId v = op.results[r];
       const solver::Interval& live = sized_.lifetimes[static_cast<size_t>(v)].live;
       if (live.begin >= live.end || candidate.results[r] < 0) continue;
+      const OpWork& work = sized_.work[static_cast<size_t>(built_.op_of_node[node])];
+      const ir::Shape shape = SumShape(module_.shape(v), work);
       const auto parts = [&](int id) {
-        return sharding::ShardShape(table_.space(v).spec(id), module_.shape(v), model_.mesh).bytes().value;
+        return sharding::ShardShape(table_.space(v).spec(id), shape, model_.mesh).bytes().value;
       };
       // Sums that become whole once per step lie as the op makes them until then.
       const auto& layout = ClassOf(node).strategies[static_cast<size_t>(candidate.strategy)].results[r];
-      const OpWork& work = sized_.work[static_cast<size_t>(built_.op_of_node[node])];
       const bool late = !layout.partial.empty() && candidate.whole_runs < work.runs;
       const int lies = late ? table_.space(v).id(layout.spec) : candidate.results[r];
       if (lies >= 0) bytes += static_cast<double>(parts(lies));
@@ -152,7 +156,7 @@ class Evaluator {
   const BuiltProblem& built_;
   const std::vector<int32_t>& assignment_;
   const cost::Model& model_;
-  std::set<std::pair<ir::ValueId, int>> brought_;
+  std::set<std::tuple<ir::ValueId, int, Pass>> brought_;
   ProgramCost cost_;
 };
 

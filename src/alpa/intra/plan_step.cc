@@ -7,6 +7,7 @@
 #include <chrono>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 #include "alpa/intra/build_problem.h"
 #include "alpa/intra/methods.h"
@@ -60,7 +61,8 @@ class Decoder {
       if (!table_.HasLayout(value)) continue;
       const bool hands_over = !handed_over.empty() && handed_over[o].has_value();
       const int64_t runs = hands_over ? step_.work[static_cast<size_t>(module_.value(value).producer)].runs : 1;
-      communication += Bring(value, table_.space(value).id(plan.outputs[o]), runs, nullptr);
+      const Pass pass = hands_over ? ProgramOf(module_.value(value).producer) : Pass::kUpdate;
+      communication += Bring(value, table_.space(value).id(plan.outputs[o]), pass, runs, nullptr);
     }
     prediction.compute = Seconds(compute);
     prediction.communication = Seconds(communication);
@@ -83,11 +85,18 @@ class Decoder {
     return table_.HasLayout(v) ? table_.space(v).spec(SpecIdOf(v)) : sharding::Spec{};
   }
 
-  // Communication in front of a reader. The same array brought into the same spec for several readers is brought once,
-  // as XLA's common-subexpression elimination sees to.
-  double Bring(ir::ValueId value, int to, int64_t runs, std::vector<sharding::Collective>* collectives) {
+  // Of a stage: the program that runs `op`. A step on one mesh is one program.
+  Pass ProgramOf(ir::OpId op) const {
+    if (step_.stage == nullptr) return Pass::kUpdate;
+    const ProgramToPrice& program = step_.stage->program;
+    return program.ProgramOf(program.passes[static_cast<size_t>(op)]);
+  }
+
+  // Communication in front of a reader. The same array brought into the same spec for several readers in one program is
+  // brought once, as XLA's common-subexpression elimination sees to.
+  double Bring(ir::ValueId value, int to, Pass program, int64_t runs, std::vector<sharding::Collective>* collectives) {
     const int from = SpecIdOf(value);
-    if (from == to || !brought_.insert({value, to}).second) return 0;
+    if (from == to || !brought_.insert({value, to, program}).second) return 0;
     std::vector<sharding::Collective> steps = table_.space(value).reshard_collectives(from, to);
     Count(steps, runs);
     if (collectives != nullptr) collectives->insert(collectives->end(), steps.begin(), steps.end());
@@ -109,9 +118,12 @@ class Decoder {
     for (size_t r = 0; r < op.results.size(); ++r) {
       if (strategy.results[r].partial.empty()) continue;
       const SpecSpace& space = table_.space(op.results[r]);
-      if (candidate.whole_runs < runs) plan->sums[plan::ResultName(op, r)] = strategy.results[r].spec;
+      const bool late = candidate.whole_runs < runs;
+      if (late) plan->sums[plan::ResultName(op, r)] = strategy.results[r].spec;
+      const ir::Shape shape =
+          late ? SumShape(space.shape(), step_.work[static_cast<size_t>(choice.op)]) : space.shape();
       for (const auto& step :
-           sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), space.shape(), model_.mesh)) {
+           sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), shape, model_.mesh)) {
         choice.collectives.insert(choice.collectives.end(), step.collectives.begin(), step.collectives.end());
         Count(step.collectives, candidate.whole_runs);
       }
@@ -131,7 +143,7 @@ class Decoder {
         operands[o] = strategy.operands[o];
       } else if (candidate.operands[o] != SpecIdOf(value)) {
         operands[o] = table_.space(value).spec(candidate.operands[o]);
-        choice.communication += Bring(value, candidate.operands[o], runs, &choice.collectives);
+        choice.communication += Bring(value, candidate.operands[o], ProgramOf(choice.op), runs, &choice.collectives);
       }
       any = any || operands[o].has_value();
     }
@@ -146,7 +158,7 @@ class Decoder {
   const CandidateTable& table_;
   const BuiltProblem& built_;
   const std::vector<int32_t>& assignment_;
-  std::set<std::pair<ir::ValueId, int>> brought_;
+  std::set<std::tuple<ir::ValueId, int, Pass>> brought_;
   plan::CollectiveTotals totals_;
 };
 

@@ -53,6 +53,10 @@ struct ProgramToPrice {
   std::vector<int> batch_dims;          // by ValueId: where the batch lies, -1: nowhere
   std::vector<Pass> passes;             // by OpId
   std::vector<Border> inputs, outputs;  // by input and output of the module
+  // Weight-gradient ops run apart from the rest of the backward pass, as in zb-h1.
+  bool weight_apart = true;
+  // The passes that run as one program: what two of its ops want in the same layout is brought there once.
+  Pass ProgramOf(Pass pass) const { return pass == Pass::kWeight && !weight_apart ? Pass::kBackward : pass; }
 };
 
 // One solution. Values on borders that carry the batch have it split over `batch_axes`, and are whole otherwise.

@@ -38,7 +38,7 @@ struct Linear {
   ir::StepSignature signature;
   ProgramToPrice program;
 
-  Linear(int64_t examples, int64_t small_examples, int64_t runs) {
+  Linear(int64_t examples, int64_t small_examples, int64_t runs, ir::DType dtype = ir::DType::kF32) : type(dtype) {
     large = Make(examples);
     small = Make(small_examples);
     program.module = &large;
@@ -83,15 +83,16 @@ struct Linear {
 
   ir::Module Make(int64_t b) {
     ir::GraphBuilder g("linear");
-    const ir::ValueId x = g.Parameter({ir::DType::kF32, {b, kWidth}}, "x");
-    const ir::ValueId dy = g.Parameter({ir::DType::kF32, {b, kWidth}}, "dy");
-    const ir::ValueId w = g.Parameter({ir::DType::kF32, {kWidth, kWidth}}, "w");
+    const ir::ValueId x = g.Parameter({type, {b, kWidth}}, "x");
+    const ir::ValueId dy = g.Parameter({type, {b, kWidth}}, "dy");
+    const ir::ValueId w = g.Parameter({type, {kWidth, kWidth}}, "w");
     const ir::ValueId y = g.MatMul(x, w);
     dx = g.Dot(dy, w, {{}, {}, {1}, {1}});
     dw = g.Dot(x, dy, {{}, {}, {0}, {0}});
     return g.Build({y, dx, g.Subtract(w, dw)});
   }
 
+  ir::DType type;
   ir::ValueId dx = -1, dw = -1;
 };
 
@@ -121,6 +122,15 @@ TEST(PriceProgram, OneDeviceDoesAllTheWork) {
   EXPECT_EQ(p.activation.at(1), kExampleBytes) << "x, which backward reads; y leaves at once";
   EXPECT_EQ(p.border.at(1), kExampleBytes);
   EXPECT_EQ(p.workspace.at(1), 2 * kExampleBytes) << "dy, and y or dx as they leave";
+}
+
+TEST(PriceProgram, HalfPrecisionIsSummedUpInF32) {
+  const cost::Model model = cost::MakeModel(OneHost(1), cluster::MakeMesh({1})).value();
+  const Linear linear(64, 16, 8, ir::DType::kBF16);
+  const std::vector<ProgramPrice> prices = PriceProgram(linear.program, model, {});
+  ASSERT_EQ(prices.size(), 1u);
+  EXPECT_EQ(prices[0].state, 1.5 * kMatrixBytes) << "the weights in half, the sum of their gradients in full precision";
+  EXPECT_EQ(prices[0].activation.at(1), kExampleBytes / 2);
 }
 
 TEST(PriceProgram, SplittingTheBatchCostsOneAllReducePerStep) {

@@ -3,11 +3,17 @@
 namespace alpa::plan {
 
 void CollectiveTotals::Add(const sharding::Collective& collective, int64_t times) {
-  CollectiveTotal& total = totals_[{collective.kind, collective.axes}];
-  total.kind = collective.kind;
-  total.axes = collective.axes;
-  total.count += times;
-  total.bytes += collective.bytes * times;
+  Add({{collective.kind, collective.axes, 1, collective.bytes}}, times);
+}
+
+void CollectiveTotals::Add(const std::vector<CollectiveTotal>& totals, int64_t times) {
+  for (const CollectiveTotal& more : totals) {
+    CollectiveTotal& total = totals_[{more.kind, more.axes}];
+    total.kind = more.kind;
+    total.axes = more.axes;
+    total.count += more.count * times;
+    total.bytes += more.bytes * times;
+  }
 }
 
 std::vector<CollectiveTotal> CollectiveTotals::Get() const {

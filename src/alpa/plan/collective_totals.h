@@ -16,6 +16,9 @@ class CollectiveTotals {
   // Counts `collective` `times` times.
   void Add(const sharding::Collective& collective, int64_t times = 1);
 
+  // Counts each of `totals` `times` times.
+  void Add(const std::vector<CollectiveTotal>& totals, int64_t times);
+
   // By kind, then by axes.
   std::vector<CollectiveTotal> Get() const;
 

@@ -60,6 +60,16 @@ double ByteDifference(const std::vector<plan::CollectiveTotal>& predicted,
   return sum == Bytes(0) ? 1 : static_cast<double>(off) / static_cast<double>(sum.value);
 }
 
+std::string CollectivesLine(const plan::Plan& plan, const std::vector<plan::CollectiveTotal>& actual) {
+  int64_t count = 0;
+  for (const auto& total : actual) count += total.count;
+  const bool predicted = plan.prediction.has_value();
+  const Bytes planned = predicted ? Sum(plan.prediction->collectives) : Bytes(0);
+  if (count == 0 && planned == Bytes(0)) return "";
+  return fmt::format("{} collectives of {} per step and device{}", count, ToString(Sum(actual)),
+                     predicted ? fmt::format(" (planned: {})", ToString(planned)) : "");
+}
+
 std::string CollectivesTable(const plan::Plan& plan, const std::vector<plan::CollectiveTotal>& actual) {
   const bool both = plan.prediction.has_value();
   const std::vector<plan::CollectiveTotal> none;

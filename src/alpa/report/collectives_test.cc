@@ -25,6 +25,16 @@ TEST(ByteDifference, AddsUpKindByKindAndAxesByAxes) {
   EXPECT_EQ(ByteDifference({}, {{kAllToAll, {0}, 1, Bytes(8)}}), 1);
 }
 
+TEST(CollectivesLine, SaysWhatAStageCommunicates) {
+  const plan::Plan plan = PlanThatPredicts({{kAllReduce, {0}, 12, Bytes(1536)}});
+  EXPECT_EQ(CollectivesLine(plan, {{kAllReduce, {0}, 12, Bytes(1536)}, {kAllGather, {1}, 1, Bytes(512)}}),
+            "13 collectives of 2.00 KiB per step and device (planned: 1.50 KiB)");
+  EXPECT_EQ(CollectivesLine(PlanThatPredicts({}), {}), "");
+  plan::Plan by_hand = plan;
+  by_hand.prediction.reset();
+  EXPECT_EQ(CollectivesLine(by_hand, {{kAllReduce, {0}, 2, Bytes(16)}}), "2 collectives of 16 B per step and device");
+}
+
 TEST(CollectivesTable, PutsPredictionAndInsertionSideBySide) {
   const plan::Plan plan = PlanThatPredicts({{kAllReduce, {0}, 12, Bytes(1536)}, {kAllGather, {0, 1}, 2, Bytes(64)}});
   EXPECT_EQ(CollectivesTable(plan, {{kAllReduce, {0}, 12, Bytes(1536)},

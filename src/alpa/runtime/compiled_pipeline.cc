@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "alpa/plan/collective_totals.h"
 #include "alpa/runtime/stage_plan.h"
 
 namespace alpa::runtime {
@@ -37,6 +38,19 @@ std::vector<ir::Alias> DonationsOf(const PipelineStage& stage, const xla::StageP
     out.push_back({static_cast<int32_t>(o), static_cast<int32_t>(input - program.inputs.begin())});
   }
   return out;
+}
+
+// What the programs of `stage` communicate within its mesh in one step.
+std::vector<plan::CollectiveTotal> CollectivesOf(const CompiledStage& stage, int64_t microbatches) {
+  plan::CollectiveTotals totals;
+  const auto add = [&](const CompiledProgram& program, int64_t runs) {
+    if (program.executable != nullptr) totals.Add(program.executable->stats().collectives, runs);
+  };
+  add(stage.begin, 1);
+  for (const CompiledProgram* run : {&stage.prologue, &stage.forward, &stage.backward, &stage.weight})
+    add(*run, microbatches);
+  for (const CompiledProgram& once : stage.once) add(once, 1);
+  return totals.Get();
 }
 
 }  // namespace
@@ -86,6 +100,7 @@ Status CompiledPipeline::CompileStage(size_t s) {
     ALPA_TRY(CompiledProgram compiled, CompileProgram(s, once, std::move(options)));
     stage.once.push_back(std::move(compiled));
   }
+  stage.collectives = CollectivesOf(stage, setup_.pipeline.microbatches);
   stage.read_in_backward.insert(p.backward.inputs.begin(), p.backward.inputs.end());
   stage.read_in_weight.insert(p.weight.inputs.begin(), p.weight.inputs.end());
   return Ok();

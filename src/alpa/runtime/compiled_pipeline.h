@@ -31,6 +31,7 @@ struct CompiledStage {
   CompiledProgram begin, prologue, forward, backward, weight;
   std::vector<CompiledProgram> once;
   std::set<xla::StageValue> read_in_backward, read_in_weight;  // of each microbatch
+  std::vector<plan::CollectiveTotal> collectives;              // of all its programs in one step
 };
 
 class CompiledPipeline {

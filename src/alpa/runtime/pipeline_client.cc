@@ -125,7 +125,7 @@ Result<std::unique_ptr<xla::Executable>> PipelineClient::Compile(const xla::Impo
   std::vector<xla::Client*> clients;
   for (const auto& client : clients_) clients.push_back(client.get());
   ALPA_TRY(std::unique_ptr<xla::Executable> executable,
-           MakePipelineExecutable(clients, setup_, {&timeline_, group_, watch_}));
+           MakePipelineExecutable(clients, setup_, {&timeline_, &collectives_, group_, watch_}));
   if (parts_.inputs.empty()) return executable;
   return std::unique_ptr<xla::Executable>(std::make_unique<StackingExecutable>(std::move(executable), parts_));
 }

@@ -56,6 +56,8 @@ class PipelineClient : public xla::Client {
   const PipelineSetup& setup() const { return setup_; }
   // Of the last step.
   const StepTimeline& timeline() const { return timeline_; }
+  // Of the compiled step: as PipelineOptions::collectives.
+  const std::vector<std::vector<plan::CollectiveTotal>>& collectives() const { return collectives_; }
 
  private:
   // For arrays that all processes have.
@@ -67,6 +69,7 @@ class PipelineClient : public xla::Client {
   process::Group* group_;
   process::Watch* watch_;
   StepTimeline timeline_;
+  std::vector<std::vector<plan::CollectiveTotal>> collectives_;
 };
 
 }  // namespace alpa::runtime

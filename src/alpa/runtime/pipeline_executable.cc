@@ -24,6 +24,11 @@ class PipelineExecutable : public xla::Executable {
   Result<std::vector<std::unique_ptr<xla::Array>>> Run(const std::vector<xla::Array*>& arguments) override {
     return RunStep(compiled_, context_, arguments);
   }
+  std::vector<std::vector<plan::CollectiveTotal>> collectives() const {
+    std::vector<std::vector<plan::CollectiveTotal>> out;
+    for (size_t s = 0; s < compiled_.setup().stages.size(); ++s) out.push_back(compiled_.stage(s).collectives);
+    return out;
+  }
   const xla::ExecutableStats& stats() const override { return compiled_.stats(); }
   Result<std::string> HloText() const override { return compiled_.HloText(); }
 
@@ -39,6 +44,7 @@ Result<std::unique_ptr<xla::Executable>> MakePipelineExecutable(const std::vecto
                                                                 const PipelineOptions& options) {
   auto executable = std::make_unique<PipelineExecutable>(clients, setup, options);
   ALPA_RETURN_IF_ERROR(executable->Compile());
+  if (options.collectives != nullptr) *options.collectives = executable->collectives();
   return std::unique_ptr<xla::Executable>(std::move(executable));
 }
 

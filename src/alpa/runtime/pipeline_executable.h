@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "alpa/base/result.h"
+#include "alpa/plan/plan.h"
 #include "alpa/process/group.h"
 #include "alpa/process/watch.h"
 #include "alpa/runtime/pipeline.h"
@@ -16,6 +17,8 @@ namespace alpa::runtime {
 
 struct PipelineOptions {
   StepTimeline* timeline = nullptr;  // set by every run
+  // By stage: what its programs communicate within its mesh in one step; empty for a stage of another process. Set once.
+  std::vector<std::vector<plan::CollectiveTotal>>* collectives = nullptr;
   // One process for each host of the plan, which all make the same calls in the same order; null: this one alone.
   process::Group* group = nullptr;
   process::Watch* watch = nullptr;  // is told what each mesh does

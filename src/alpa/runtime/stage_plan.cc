@@ -98,6 +98,8 @@ plan::Plan PlanOf(const PipelineStage& stage, const xla::StageProgram& program) 
   std::map<ir::ValueId, sharding::Spec> whole;
   for (size_t k = 0; k < program.inputs.size(); ++k) {
     if (program.inputs[k].kind != xla::StageValue::Kind::kAccumulator) continue;
+    // Who adds to it takes it as it lies.
+    if (std::find(program.outputs.begin(), program.outputs.end(), program.inputs[k]) != program.outputs.end()) continue;
     const ir::ValueId v = ValueOfAccumulator(stage, static_cast<size_t>(program.inputs[k].index));
     const sharding::Spec* spec = SpecOfValue(stage, stage.layout.ops, v);
     if (spec != nullptr && SpecOfValue(stage, stage.layout.sums, v) != nullptr) whole[module.inputs[k]] = *spec;
@@ -120,6 +122,14 @@ plan::Plan PlanOf(const PipelineStage& stage, const xla::StageProgram& program) 
     }
     const bool any = std::any_of(mine.begin(), mine.end(), [](const auto& spec) { return spec.has_value(); });
     if (any) out.operands[op.name] = std::move(mine);
+  }
+  // The additions to accumulators are no ops of the step: left to itself, the partitioner may split them.
+  for (size_t k = 0; k < program.outputs.size(); ++k) {
+    if (program.outputs[k].kind != xla::StageValue::Kind::kAccumulator) continue;
+    const ir::Value& value = module.value(module.outputs[k]);
+    const ir::Op& op = module.op(value.producer);
+    if (op.kind != ir::OpKind::kParameter)
+      out.ops.emplace(plan::ResultName(op, static_cast<size_t>(value.index)), out.outputs[k]);
   }
   return out;
 }

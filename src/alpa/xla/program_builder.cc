@@ -22,7 +22,13 @@ ProgramBuilder::ProgramBuilder(const std::string& name, Special special, NameOf 
   context_ = std::make_unique<::xla::HloCloneContext>(program_.module.get());
 }
 
-HloInstruction* ProgramBuilder::Add(std::unique_ptr<HloInstruction> i) { return builder_.AddInstruction(std::move(i)); }
+HloInstruction* ProgramBuilder::Add(std::unique_ptr<HloInstruction> i) {
+  HloInstruction* added = builder_.AddInstruction(std::move(i));
+  // What is no op of the step must not be taken for one by its name.
+  if (name_of_ && added->opcode() != HloOpcode::kParameter)
+    added->SetAndSanitizeName(absl::StrCat("made.", ::xla::HloOpcodeString(added->opcode())));
+  return added;
+}
 
 HloInstruction* ProgramBuilder::Copy(const HloInstruction* root) {
   // Operands first, by a stack of our own: chains can be long.

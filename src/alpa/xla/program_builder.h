@@ -20,7 +20,7 @@ class ProgramBuilder {
   // Says what an instruction becomes in the program; null: a copy of it.
   using Special = std::function<::xla::HloInstruction*(ProgramBuilder&, const ::xla::HloInstruction*)>;
 
-  // The name of a copy; empty: any.
+  // The name of a copy; empty: none that an op of the step could have.
   using NameOf = std::function<std::string(const ::xla::HloInstruction*)>;
 
   ProgramBuilder(const std::string& name, Special special, NameOf name_of = {});

@@ -134,6 +134,11 @@ class Rewriter {
       std::erase_if(*axes, [&](int a) { return std::count(scatter->axes.begin(), scatter->axes.end(), a) > 0; });
       scatters.push_back(std::move(*scatter));
     }
+    // Those that leave least for the next ones first; among equal ones in the order of sharding::Reshard.
+    std::stable_sort(scatters.begin(), scatters.end(), [](const Scatter& a, const Scatter& b) {
+      const auto parts = [](const Scatter& s) { return s.groups[0].size(); };
+      return std::pair(parts(a), a.axes) > std::pair(parts(b), b.axes);
+    });
     if (!scatters.empty()) Replace(slice, between, sum, scatters, *axes);
   }
 
