@@ -65,6 +65,28 @@ function(alpa_folder_tests folder library tests engine_tests)
   endif()
 endfunction()
 
+# What nearly every test includes, compiled once; all tests have its packages, so that they have its flags.
+find_package(GTest REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+set(ALPA_TEST_PACKAGES GTest::gmock GTest::gtest_main fmt::fmt spdlog::spdlog)
+function(alpa_test_pch name)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${name} PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")  # for ccache
+  target_compile_definitions(${name} PRIVATE ALPA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ALPA_TEST_PACKAGES})
+  if(NOT name STREQUAL alpa_test_headers)
+    target_precompile_headers(${name} REUSE_FROM alpa_test_headers)
+  else()
+    target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <fmt/format.h> <algorithm> <map> <memory>
+                              <optional> <string> <vector>)
+  endif()
+endfunction()
+
+file(WRITE ${PROJECT_BINARY_DIR}/test_headers.cc "")
+add_executable(alpa_test_headers ${PROJECT_BINARY_DIR}/test_headers.cc)
+alpa_test_pch(alpa_test_headers)
+
 # A GTest program build/tests/<name>, its tests known to ctest. Runs with the project's root as working directory.
 # ENGINE: it opens libalpa_xla.so, whose path it gets as ALPA_XLA_LIBRARY.
 function(alpa_test name)
@@ -74,10 +96,8 @@ function(alpa_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_compile_options(${name} PRIVATE ${ALPA_WARNINGS})
-  target_compile_definitions(${name} PRIVATE ALPA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ${ARG_PACKAGES} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ${ARG_PACKAGES})
+  alpa_test_pch(${name})
   if(ARG_ENGINE)
     add_dependencies(${name} alpa_xla)
     add_dependencies(alpa_engine_tests ${name})

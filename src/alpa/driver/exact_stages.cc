@@ -130,6 +130,16 @@ class ExactStages::Solver {
     }
   }
 
+  // Bytes per device of what was planned for `planned_for` microbatches in flight. The solver, which sets the memory
+  // for whole sums apart all the time, and the sum of the parts each say at most so much.
+  static double PeakOf(const intra::PlannedStep& planned, int64_t in_flight, int64_t planned_for) {
+    const intra::ProgramCost& cost = planned.stage;
+    const double solver = static_cast<double>(planned.plan.prediction->memory.value) +
+                          static_cast<double>(in_flight - planned_for) * cost.activation;
+    const double parts = cost.state + static_cast<double>(in_flight) * cost.activation + cost.workspace;
+    return std::max(cost.state + cost.joined, std::min(solver, parts));
+  }
+
   bool weight_apart() const { return found_.schedule == inter::Schedule::kZbH1; }
 
   std::optional<Bytes> MemoryOf(const inter::Stage& stage) const {
@@ -167,8 +177,7 @@ class ExactStages::Solver {
         ALPA_TRY(group->free, Plan(*group, stage, 1, std::nullopt));
       }
       const std::optional<Bytes> limit = MemoryOf(stage);
-      const double peak = static_cast<double>(group->free->plan.prediction->memory.value) +
-                          static_cast<double>(stage.in_flight - 1) * group->free->stage.activation;
+      const double peak = PeakOf(*group->free, stage.in_flight, 1);
       if (!limit || peak <= static_cast<double>(limit->value)) {
         Fill(*group, s, *group->free, Bytes(static_cast<int64_t>(peak)));
         continue;
@@ -185,9 +194,8 @@ class ExactStages::Solver {
         group->tight = *std::move(planned);
         group->tight_in_flight = stage.in_flight;
       }
-      Fill(*group, s, *group->tight,
-           Bytes(group->tight->plan.prediction->memory.value -
-                 static_cast<int64_t>(good ? fewer * group->tight->stage.activation : 0)));
+      const double tight = PeakOf(*group->tight, stage.in_flight, group->tight_in_flight);
+      Fill(*group, s, *group->tight, Bytes(static_cast<int64_t>(tight)));
     }
     return Ok();
   }

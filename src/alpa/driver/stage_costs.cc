@@ -379,6 +379,7 @@ void StageCosts::AddRows(cost::AxisMask mask, int64_t least, int64_t most, Price
       sum.weight += best->weight;
       sum.per_step += best->per_step;
       sum.state += best->state;
+      sum.joined += best->joined;
       sum.activation += best->activation;
       sum.border += best->border;
       row.sums.push_back(sum);
@@ -447,6 +448,9 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
       v.workspace = std::max(v.workspace, workspace);
       again = std::max(again, workspace + row.layers[layer]->activation.at(b));
     }
+    // In front of the update no microbatch is in flight; its memory counts as free workspace then.
+    const double joined = row.sums[j + 1].joined - row.sums[i].joined;
+    v.workspace = std::max(v.workspace, joined - v.activation);
     v.layout = static_cast<int>(row.batch_axes);
     v.id = VariantId({row.batch_axes, row.weight_level, false});
     variants.push_back(v);
@@ -454,7 +458,7 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
     if (!options_.recompute || border >= 0.8 * v.activation) continue;
     v.backward += v.forward;
     v.activation = border;
-    v.workspace = again;
+    v.workspace = std::max(again, joined - v.activation);
     v.id = VariantId({row.batch_axes, row.weight_level, true});
     variants.push_back(v);
   }

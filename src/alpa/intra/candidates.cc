@@ -163,13 +163,13 @@ void CandidateTable::AddCandidates(const ir::Op& op, int strategy, const OpWork&
         const double whole = layout.partial.empty() ? 0 : seconds_whole(results.shape());
         const bool takes_memory = life.live.begin < life.live.end;
         if (whole > 0 && work.accumulates && work.runs > 1) {
-          // Partial sums are added up on each device, and made whole once per step. They are larger than what they
-          // become.
+          // Partial sums are added up on each device, and made whole once per step, all of them in front of the update;
+          // the memory for that is set apart all the time.
           Candidate late = c;
           late.communication += sum == results.shape() ? whole : seconds_whole(sum);
           late.whole_runs = 1;
           const int unsplit = results.id(layout.spec);
-          if (takes_memory && unsplit >= 0) late.usage += bytes_of(layout.spec);
+          if (takes_memory && unsplit >= 0) late.usage += bytes_of(layout.spec) + bytes_of(results.spec(id));
           next.push_back(std::move(late));
           if (same) continue;  // all-reducing every run saves no memory
         }

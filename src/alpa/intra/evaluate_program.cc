@@ -77,6 +77,11 @@ class Evaluator {
       const ir::Shape& shape = module_.shape(op.results[r]);
       (late ? SecondsPerStep() : seconds) += ReshardSeconds(
           layout, table_.space(op.results[r]).spec(candidate.results[r]), late ? SumShape(shape, work) : shape);
+      if (late && !IsScalarLike(shape)) {
+        const sharding::Spec& spec = table_.space(op.results[r]).spec(candidate.results[r]);
+        cost_.joined +=
+            static_cast<double>(sharding::ShardShape(spec, SumShape(shape, work), model_.mesh).bytes().value);
+      }
     }
     if (op.kind == ir::OpKind::kParameter) return;
     for (size_t o = 0; o < op.operands.size(); ++o) {

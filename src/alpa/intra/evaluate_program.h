@@ -17,7 +17,7 @@ namespace alpa::intra {
 struct ProgramCost {
   std::array<double, kPassCount> seconds{};  // by Pass: per microbatch; kUpdate: per step, gradient synchronization
                                              // included
-  double state = 0, activation = 0, border = 0, workspace = 0;  // bytes per device, as in ProgramPrice
+  double state = 0, activation = 0, border = 0, workspace = 0, joined = 0;  // bytes per device, as in ProgramPrice
 };
 
 // What evaluation looks at beside the strategies: the program with one size of its microbatches.

@@ -219,6 +219,7 @@ class Pricer {
     price.activation = line(at0.activation, at1.activation);
     price.border = line(at0.border, at1.border);
     price.workspace = line(at0.workspace, at1.workspace);
+    price.joined = at1.joined;
     if (program_.far != nullptr) price.far_error = FarError(price, assignment);
     return price;
   }

@@ -72,6 +72,9 @@ struct ProgramPrice {
   Affine activation;                 // bytes per device kept from forward to backward, per microbatch
   Affine border;                     // bytes per device of what enters the forward pass: all that recomputation keeps
   Affine workspace;                  // bytes per device at the worst moment, beside those above
+  // Bytes per device of the sums over microbatches that become whole once per step, as they then are: all of them exist
+  // beside `state` in front of the update.
+  double joined = 0;
   // How far the seconds per microbatch of `far_examples` are from those that the lines give, as a share of these: what
   // takes its time to move memory in small microbatches may take it to compute in large ones.
   double far_error = 0;
