@@ -1,7 +1,7 @@
 // Plans of one model on one cluster under several restrictions of one search, side by side: for bench/plan.
 //
-//   plan_cases MODEL CLUSTER [--per-microbatch] [--layers N] [--memory BYTES] [--matrix X] [--rest Y] [--alpa-space]
-//   MODE...
+//   plan_cases MODEL CLUSTER [--per-microbatch] [--half-sums] [--layers N] [--memory BYTES] [--matrix X] [--rest Y]
+//   [--alpa-space] MODE...
 //
 //   --matrix X    matrix products run X times as fast as the cluster says, everything else Y times: calibration
 //   --alpa-space  what Alpa chooses from: 1F1B, recomputation always, submeshes of 1, 2, 4, 8, ... devices or whole
@@ -19,7 +19,7 @@
 //         receiving mesh linear               branches one after the other given:m:A/HxD,B/HxD  stages with A, B, ...
 //         parts of the layers on H hosts x D devices, in m microbatches
 //
-// One line of JSON per mode on standard output. Plans are ranked at prices; the fastest of the best two with their
+// One line of JSON per mode on standard output. Plans are ranked at prices; the fastest of the best three with their
 // stages solved exactly is taken.
 #include <fmt/format.h>
 
@@ -41,7 +41,7 @@
 namespace alpa {
 namespace {
 
-constexpr int kExactPlans = 2;
+constexpr int kExactPlans = 3;
 
 using inter::FoundPlan;
 using inter::SearchProblem;
@@ -348,6 +348,8 @@ int Main(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--per-microbatch") {
       c.options.per_microbatch = true;
+    } else if (word == "--half-sums") {
+      c.options.half_sums = true;
     } else if (word == "--alpa-space") {
       c.alpa_space = true;
     } else if (word == "--matrix") {

@@ -93,6 +93,46 @@ TEST(FindPipeline, SearchesAgreeWhateverTheNumberOfThreads) {
   EXPECT_TRUE(one->plan == four->plan);
 }
 
+// Prices are not exact: with more plans solved exactly the one taken can only get faster.
+TEST(FindPipeline, MorePlansSolvedExactlyAreNotSlower) {
+  const driver::LoadedStep loaded = Load("moe_tiny");
+  const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge").value();
+  double before = 0;
+  for (const int exact : {1, 2, 6}) {
+    driver::FindPipelineOptions options;
+    options.exact = exact;
+    const Result<driver::FoundPipeline> found = driver::FindPipeline(loaded, cluster, options);
+    ASSERT_TRUE(found.ok());
+    const double seconds = found->plan.prediction.step.value;
+    EXPECT_EQ(found->ranked.front().simulated.value, seconds);
+    EXPECT_EQ(found->ranked.front().found.stages.size(), found->plan.stages.size());
+    if (before > 0) EXPECT_LE(seconds, before);
+    before = seconds;
+  }
+}
+
+// The model's gradients are bf16, two bytes for each of its parameters.
+TEST(FindPipeline, HalfSumsTakeHalfTheMemory) {
+  const driver::LoadedStep loaded = Load("gpt_tiny_bf16");
+  const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge:1x1").value();
+  driver::FindPipelineOptions options;
+  options.microbatches = {4};
+  const driver::FoundPipeline whole = driver::FindPipeline(loaded, cluster, options).value();
+  options.half_sums = true;
+  const driver::FoundPipeline half = driver::FindPipeline(loaded, cluster, options).value();
+  int64_t parameters = 0;
+  for (size_t i = 0; i < loaded.step.module.inputs.size(); ++i) {
+    const ir::Shape& shape = loaded.step.module.shape(loaded.step.module.inputs[i]);
+    const bool counts = loaded.analysis.signature.inputs[i].role == ir::InputRole::kParameter;
+    if (counts && shape.dtype == ir::DType::kBF16) parameters += shape.elements();
+  }
+  ASSERT_GT(parameters, 0);
+  const auto state = [](const driver::FoundPipeline& f) { return f.plan.stages[0].prediction.state.value; };
+  EXPECT_NEAR(static_cast<double>(state(whole) - state(half)), 2.0 * static_cast<double>(parameters),
+              0.02 * static_cast<double>(parameters));
+  EXPECT_TRUE(half.plan.half_sums);
+}
+
 // ---- prices that are known already
 
 void ExpectSameVariants(const driver::StageCosts& a, const driver::StageCosts& b, int layers,

@@ -35,6 +35,7 @@ MATRIX = [
     ("gpt_scan", "local:1x4", ["--stages", 2, "--microbatches", 4]),
     ("gpt_tiny_remat", "local:1x2", ["--stages", 2, "--microbatches", 4]),
     ("gpt_tiny_bf16", "local:1x4", ["--stages", 2, "--microbatches", 4]),
+    ("gpt_tiny_bf16", "local:1x4", ["--stages", 2, "--microbatches", 4, "--half-sums"]),
     ("moe_tiny_sgd", "local:1x8", ["--stages", 2, "--microbatches", 4]),
     ("wresnet_tiny_gn", "local:1x2", ["--stages", 2, "--microbatches", 4]),
     ("two_tower", "local:1x4", ["--stages", 3, "--microbatches", 1]),

@@ -182,6 +182,10 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
                     "never compute a stage's forward pass again to save memory");
   command->add_flag("--per-microbatch", options->per_microbatch,
                     "also where that changes the step: batch statistics become those of a microbatch");
+  command->add_flag(
+      "--half-sums", options->half_sums,
+      "of stages: add up 16-bit gradients over microbatches in 16 bits instead of 32: half the memory for "
+      "them, the more inexact the more microbatches");
   command->add_option("--pin", options->pins, "PATTERN=SPEC: inputs or operations whose name matches lie like this");
   auto* measure = command->add_flag("--measure", options->measure,
                                     "time the best candidates on this machine and list them; for alpa run --plan auto");
@@ -189,7 +193,7 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_option("-o,--out", options->out, "write the plan here");
   command
       ->add_option("--time-limit", options->time_limit,
-                   "seconds for each sharding problem (default: 10 on one mesh, 1 for a stage)")
+                   "seconds for each sharding problem (default: 10 on one mesh, 0.5 for a stage)")
       ->check(CLI::PositiveNumber);
   command->add_option("--gap", options->gap, "stop when the plan is proven this close to the best, e.g. 0.01")
       ->check(CLI::NonNegativeNumber)

@@ -180,6 +180,7 @@ class Cutter {
     cut.module.aliases.clear();
     cut.split.count = plan_.microbatches;
     cut.split.per_microbatch = plan_.per_microbatch;
+    cut.half_sums = plan_.half_sums;
     for (const ir::ValueId origin : segment.value_origin) {
       const frontend::BatchInfo& info = BatchOf(origin);
       cut.split.batch_dims.push_back(info.kind == frontend::BatchKind::kBatched ? info.dim : -1);

@@ -1,7 +1,10 @@
 #include "alpa/driver/exact_stages.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -50,31 +53,33 @@ struct ExactStages::Group {
   std::optional<intra::PlannedStep> free;   // without a limit of memory
   std::optional<intra::PlannedStep> tight;  // the last one with a limit
   int64_t tight_in_flight = 0;
+  bool sized = false;
 };
 
-// Of one plan.
 class ExactStages::Solver {
  public:
-  Solver(ExactStages* all, const inter::FoundPlan& found, plan::PipelinePlan* plan)
+  explicit Solver(ExactStages* all)
       : loaded_(all->loaded_),
         layering_(all->layering_),
         cluster_(all->cluster_),
         options_(all->options_),
         groups_(all->groups_),
-        found_(found),
-        types_(DeviceTypes(cluster_)),
-        plan_(plan) {}
+        types_(DeviceTypes(cluster_)) {}
 
-  Status Solve() {
-    Collect();
-    std::atomic<size_t> next = 0, done = 0;
+  std::vector<Status> Solve(const std::vector<const inter::FoundPlan*>& found,
+                            const std::vector<plan::PipelinePlan*>& plans) {
+    for (size_t p = 0; p < found.size(); ++p) jobs_.push_back({*found[p], plans[p], {}, {}});
+    for (Job& job : jobs_) Collect(&job);
+    std::atomic<size_t> next = 0;
+    size_t done = 0;
     std::mutex mutex;
-    std::optional<Error> error;
     const auto work = [&] {
       for (size_t g = next++; g < todo_.size(); g = next++) {
-        const Status status = SolveGroup(&todo_[g]);
+        const std::vector<std::pair<Job*, Error>> errors = SolveGroup(&todo_[g]);
         const std::lock_guard lock(mutex);
-        if (!status.ok() && !error) error = status.error();
+        for (const auto& [job, error] : errors) {
+          if (!job->error) job->error = error;
+        }
         ++done;
         if (options_.progress) options_.progress(static_cast<double>(done) / static_cast<double>(todo_.size()));
       }
@@ -84,26 +89,39 @@ class ExactStages::Solver {
     for (int i = 1; i < std::min(cores, static_cast<int>(todo_.size())); ++i) threads.emplace_back(work);
     work();
     for (std::thread& thread : threads) thread.join();
-    if (error) return *error;
-    return Ok();
+    std::vector<Status> out;
+    for (const Job& job : jobs_) out.push_back(job.error ? Status(*job.error) : Ok());
+    return out;
   }
 
  private:
-  // A group and the stages of this plan that are of it.
+  // One plan.
+  struct Job {
+    const inter::FoundPlan& found;
+    plan::PipelinePlan* plan = nullptr;
+    std::vector<std::unique_ptr<StageProgram>> segments;  // by stage; null: that of its group
+    std::optional<Error> error;
+  };
+  struct StageOfJob {
+    Job* job = nullptr;
+    size_t index = 0;
+    const inter::Stage& stage() const { return job->found.stages[index]; }
+  };
+  // A group and the stages that are of it.
   struct Todo {
     Group* group = nullptr;
-    std::vector<size_t> stages;
+    std::vector<StageOfJob> stages;
   };
 
-  void Collect() {
-    for (size_t s = 0; s < found_.stages.size(); ++s) {
-      const inter::Stage& stage = found_.stages[s];
+  void Collect(Job* job) {
+    for (size_t s = 0; s < job->found.stages.size(); ++s) {
+      const inter::Stage& stage = job->found.stages[s];
       const VariantChoice choice = ChoiceOf(stage.variant.id);
       auto program = std::make_unique<StageProgram>();
       program->segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage.first,
                                                   stage.last, choice.recompute);
       const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, choice.batch_axes,
-                           choice.recompute, found_.microbatches, weight_apart());
+                           choice.recompute, job->found.microbatches, WeightApart(job->found));
       const std::map<int32_t, sharding::Spec> state =
           options_.state.empty() ? std::map<int32_t, sharding::Spec>() : options_.state[s];
       const auto known = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) {
@@ -112,20 +130,20 @@ class ExactStages::Solver {
       Group* group = nullptr;
       if (known != groups_.end()) {
         group = known->get();
-        segments_.push_back(std::move(program));  // kept for its names
+        job->segments.push_back(std::move(program));  // kept for its names
       } else {
         group = groups_.emplace_back(std::make_unique<Group>()).get();
         group->key = key;
         group->state = state;
         group->first_device = cluster_.first_device(stage.first_host) + stage.first_device;
         group->program = std::move(program);
-        segments_.push_back(nullptr);
+        job->segments.push_back(nullptr);
       }
       const auto todo = std::find_if(todo_.begin(), todo_.end(), [&](const Todo& t) { return t.group == group; });
       if (todo == todo_.end()) {
-        todo_.push_back({group, {s}});
+        todo_.push_back({group, {{job, s}}});
       } else {
-        todo->stages.push_back(s);
+        todo->stages.push_back({job, s});
       }
     }
   }
@@ -140,7 +158,7 @@ class ExactStages::Solver {
     return std::max(cost.state + cost.joined, std::min(solver, parts));
   }
 
-  bool weight_apart() const { return found_.schedule == inter::Schedule::kZbH1; }
+  static bool WeightApart(const inter::FoundPlan& found) { return found.schedule == inter::Schedule::kZbH1; }
 
   std::optional<Bytes> MemoryOf(const inter::Stage& stage) const {
     if (options_.unlimited_memory) return std::nullopt;
@@ -162,48 +180,59 @@ class ExactStages::Solver {
     return PlanStage(*group.program, model, ChoiceOf(stage.variant.id).batch_axes, in_flight, options);
   }
 
-  Status SolveGroup(Todo* todo) {
-    Group* const group = todo->group;
-    if (!group->free) {
-      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, found_.microbatches, found_.microbatches, group->program.get()));
-      group->program->program.weight_apart = weight_apart();
-    }
+  // What went wrong, with the plans that it went wrong for.
+  std::vector<std::pair<Job*, Error>> SolveGroup(Todo* todo) {
     // Stages with most microbatches in flight first.
-    std::stable_sort(todo->stages.begin(), todo->stages.end(),
-                     [&](size_t a, size_t b) { return found_.stages[a].in_flight > found_.stages[b].in_flight; });
-    for (const size_t s : todo->stages) {
-      const inter::Stage& stage = found_.stages[s];
-      if (!group->free) {
-        ALPA_TRY(group->free, Plan(*group, stage, 1, std::nullopt));
+    std::stable_sort(todo->stages.begin(), todo->stages.end(), [](const StageOfJob& a, const StageOfJob& b) {
+      return a.stage().in_flight > b.stage().in_flight;
+    });
+    std::vector<std::pair<Job*, Error>> errors;
+    for (const StageOfJob& at : todo->stages) {
+      if (const Status status = SolveStage(todo->group, at); !status.ok()) {
+        const Error& error = status.error();
+        errors.emplace_back(at.job,
+                            Error{error.code, fmt::format("stage {}: {}", at.index, error.message), error.hint});
       }
-      const std::optional<Bytes> limit = MemoryOf(stage);
-      const double peak = PeakOf(*group->free, stage.in_flight, 1);
-      if (!limit || peak <= static_cast<double>(limit->value)) {
-        Fill(*group, s, *group->free, Bytes(static_cast<int64_t>(peak)));
-        continue;
-      }
-      // A solution for more microbatches in flight will do if fewer of them leave hardly more memory.
-      const auto fewer = static_cast<double>(group->tight_in_flight - stage.in_flight);
-      const bool good = group->tight && fewer >= 0 &&
-                        fewer * group->tight->stage.activation <= kHardlyMore * static_cast<double>(limit->value);
-      if (!good) {
-        Result<intra::PlannedStep> planned = Plan(*group, stage, stage.in_flight, limit);
-        if (!planned.ok())
-          return Error{planned.error().code, "stage " + std::to_string(s) + ": " + planned.error().message,
-                       planned.error().hint};
-        group->tight = *std::move(planned);
-        group->tight_in_flight = stage.in_flight;
-      }
-      const double tight = PeakOf(*group->tight, stage.in_flight, group->tight_in_flight);
-      Fill(*group, s, *group->tight, Bytes(static_cast<int64_t>(tight)));
     }
+    return errors;
+  }
+
+  Status SolveStage(Group* group, const StageOfJob& at) {
+    const inter::Stage& stage = at.stage();
+    if (!group->sized) {
+      const int64_t microbatches = at.job->found.microbatches;
+      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, microbatches, microbatches, options_.half_sums, group->program.get()));
+      group->program->program.weight_apart = WeightApart(at.job->found);
+      group->sized = true;
+    }
+    const std::optional<Bytes> limit = MemoryOf(stage);
+    // Where the search already took prices that save memory, the fastest way does not fit.
+    const bool saves = limit && ChoiceOf(stage.variant.id).weight_level > 0;
+    if (!group->free && !saves) {
+      ALPA_TRY(group->free, Plan(*group, stage, 1, std::nullopt));
+    }
+    const double peak = group->free ? PeakOf(*group->free, stage.in_flight, 1) : 0;
+    if (group->free && (!limit || peak <= static_cast<double>(limit->value))) {
+      Fill(*group, at, *group->free, Bytes(static_cast<int64_t>(peak)));
+      return Ok();
+    }
+    // A solution for more microbatches in flight will do if fewer of them leave hardly more memory.
+    const auto fewer = static_cast<double>(group->tight_in_flight - stage.in_flight);
+    const bool good = group->tight && fewer >= 0 &&
+                      fewer * group->tight->stage.activation <= kHardlyMore * static_cast<double>(limit->value);
+    if (!good) {
+      ALPA_TRY(group->tight, Plan(*group, stage, stage.in_flight, limit));
+      group->tight_in_flight = stage.in_flight;
+    }
+    const double tight = PeakOf(*group->tight, stage.in_flight, group->tight_in_flight);
+    Fill(*group, at, *group->tight, Bytes(static_cast<int64_t>(tight)));
     return Ok();
   }
 
-  void Fill(const Group& group, size_t s, const intra::PlannedStep& planned, Bytes peak) {
-    plan::PipelineStage& out = plan_->stages[s];
-    out.layout =
-        segments_[s] == nullptr ? planned.plan : Renamed(planned.plan, group.program->segment, segments_[s]->segment);
+  static void Fill(const Group& group, const StageOfJob& at, const intra::PlannedStep& planned, Bytes peak) {
+    plan::PipelineStage& out = at.job->plan->stages[at.index];
+    const StageProgram* own = at.job->segments[at.index].get();
+    out.layout = own == nullptr ? planned.plan : Renamed(planned.plan, group.program->segment, own->segment);
     const auto& seconds = planned.stage.seconds;
     const auto pass = [&](intra::Pass p) { return seconds[static_cast<size_t>(p)]; };
     plan::StagePrediction& p = out.prediction;
@@ -214,9 +243,8 @@ class ExactStages::Solver {
     p.state = Bytes(static_cast<int64_t>(planned.stage.state));
     p.activation = Bytes(static_cast<int64_t>(planned.stage.activation));
     p.peak = peak;
-    p.workspace =
-        Bytes(std::max<int64_t>(0, peak.value - p.state.value - p.activation.value * found_.stages[s].in_flight));
-    p.in_flight = found_.stages[s].in_flight;
+    p.workspace = Bytes(std::max<int64_t>(0, peak.value - p.state.value - p.activation.value * at.stage().in_flight));
+    p.in_flight = at.stage().in_flight;
   }
 
   const LoadedStep& loaded_;
@@ -224,11 +252,9 @@ class ExactStages::Solver {
   const cluster::Cluster& cluster_;
   const ExactOptions& options_;
   std::vector<std::unique_ptr<Group>>& groups_;
-  const inter::FoundPlan& found_;
   std::vector<std::string> types_;
-  plan::PipelinePlan* plan_;
+  std::deque<Job> jobs_;
   std::vector<Todo> todo_;
-  std::vector<std::unique_ptr<StageProgram>> segments_;  // by stage; null: that of its group
 };
 
 ExactStages::ExactStages(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
@@ -237,7 +263,12 @@ ExactStages::ExactStages(const LoadedStep& loaded, const frontend::Layering& lay
 ExactStages::~ExactStages() = default;
 
 Status ExactStages::Solve(const inter::FoundPlan& found, plan::PipelinePlan* plan) {
-  return Solver(this, found, plan).Solve();
+  return Solver(this).Solve({&found}, {plan}).front();
+}
+
+std::vector<Status> ExactStages::Solve(const std::vector<const inter::FoundPlan*>& found,
+                                       const std::vector<plan::PipelinePlan*>& plans) {
+  return Solver(this).Solve(found, plans);
 }
 
 }  // namespace alpa::driver

@@ -21,9 +21,10 @@ namespace alpa::driver {
 struct ExactOptions {
   std::optional<Bytes> memory;  // per device, instead of what device types have
   bool unlimited_memory = false;
+  bool half_sums = false;  // as intra::OpWork
   int threads = 0;
   double gap = 0.005;
-  Seconds time_limit{1};
+  Seconds time_limit{0.5};
   std::vector<std::map<int32_t, sharding::Spec>> state;  // by stage: its inputs that lie so; empty: free
   std::function<void(double)> progress;                  // share done
   std::function<bool()> cancelled;
@@ -41,6 +42,9 @@ class ExactStages {
   // Fills in layout and prediction of each stage of `plan`, which is the draft of `found`. Errors as of
   // intra::PlanStep: a stage that does not fit although its price said so.
   Status Solve(const inter::FoundPlan& found, plan::PipelinePlan* plan);
+  // The same for several plans at once, which keeps all threads busy; one outcome for each.
+  std::vector<Status> Solve(const std::vector<const inter::FoundPlan*>& found,
+                            const std::vector<plan::PipelinePlan*>& plans);
 
  private:
   struct Group;

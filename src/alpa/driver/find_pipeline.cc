@@ -72,6 +72,16 @@ std::string Describe(const cluster::Cluster& cluster, const inter::Submesh& subm
 
 std::string BytesText(double bytes) { return ToString(Bytes(static_cast<int64_t>(bytes))); }
 
+bool HasHalfParameters(const LoadedStep& loaded) {
+  const ir::StepSignature& signature = loaded.analysis.signature;
+  for (size_t i = 0; i < signature.inputs.size(); ++i) {
+    const ir::DType type = loaded.step.module.shape(loaded.step.module.inputs[i]).dtype;
+    const bool half = type == ir::DType::kBF16 || type == ir::DType::kF16;
+    if (half && signature.inputs[i].role == ir::InputRole::kParameter) return true;
+  }
+  return false;
+}
+
 // What is missing, and what plan there would be with more memory.
 Error NothingFits(const cluster::Cluster& cluster, inter::SearchProblem problem, const inter::SearchOptions& search,
                   const inter::SearchResult& result) {
@@ -127,6 +137,7 @@ std::vector<plan::PipelineStepEdge> StepEdges(const StageCosts& costs, const int
 StageCostOptions PricesOf(const FindPipelineOptions& options) {
   StageCostOptions prices;
   prices.per_microbatch = options.per_microbatch;
+  prices.half_sums = options.half_sums;
   prices.recompute = options.recompute;
   prices.local_gather = options.local_gather;
   prices.threads = options.threads;
@@ -138,6 +149,7 @@ ExactOptions ExactOf(const FindPipelineOptions& options) {
   ExactOptions exact;
   exact.memory = options.memory;
   exact.unlimited_memory = options.unlimited_memory;
+  exact.half_sums = options.half_sums;
   exact.threads = options.threads;
   exact.gap = options.gap;
   exact.time_limit = options.time_limit;
@@ -195,6 +207,7 @@ plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& c
   plan.cluster = cluster.name;
   plan.microbatches = found.microbatches;
   plan.per_microbatch = options.per_microbatch;
+  plan.half_sums = options.half_sums;
   plan.schedule = inter::Name(found.schedule);
   plan.update_rounds = costs.update_rounds();
   plan.prediction.closed_form = Seconds(found.seconds);
@@ -240,43 +253,48 @@ bool HasBranches(const frontend::LayerChain& graph) {
 
 namespace {
 
-// Solves the stages of the plans in out->ranked, best prices first, and puts the one that is fastest then to the front.
-// A price can be above the exact cost, by more for some plans than for others, so that the next ones may turn out
-// faster; and it can promise what memory over time does not hold: such plans are taken out.
+// Solves the stages of the best plans in out->ranked, and puts the one that is fastest then to the front. A price can
+// be above the exact cost, by more for some plans than for others; and it can promise what memory over time does not
+// hold: such plans are taken out, and the next ones tried.
 Status SolveBest(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
                  const FindPipelineOptions& options, const ExactOptions& exact, FoundPipeline* out) {
   ExactStages stages(loaded, out->layering, cluster, exact);
   std::optional<Error> error;
-  std::optional<size_t> best;  // of `kept`
-  std::vector<RankedPlan> kept;
-  size_t r = 0;
-  int solved = 0;
-  for (; r < out->ranked.size(); ++r) {
-    RankedPlan ranked = out->ranked[r];
-    if (best && (solved >= options.exact || (options.cancelled && options.cancelled()))) break;
-    plan::PipelinePlan plan = DraftPlan(loaded, cluster, costs, ranked.found, options);
-    if (const Status status = stages.Solve(ranked.found, &plan); !status.ok()) {
-      if (!error) error = status.error();
-      continue;
+  std::vector<RankedPlan> solved;
+  size_t next = 0;
+  while (next < out->ranked.size() && solved.empty()) {
+    const size_t end = std::min(out->ranked.size(), next + static_cast<size_t>(options.exact));
+    std::vector<plan::PipelinePlan> plans;
+    std::vector<const inter::FoundPlan*> found;
+    for (size_t r = next; r < end; ++r) {
+      found.push_back(&out->ranked[r].found);
+      plans.push_back(DraftPlan(loaded, cluster, costs, *found.back(), options));
     }
-    ALPA_TRY(SimulatedPlan simulated, SimulatePlan(plan, cluster, {}));
-    plan.prediction.step = Seconds(simulated.timeline.makespan);
-    ++solved;
-    ranked.simulated = plan.prediction.step;
-    if (!best || ranked.simulated < kept[*best].simulated) {
-      best = kept.size();
-      out->plan = std::move(plan);
-      out->simulated = std::move(simulated);
+    std::vector<plan::PipelinePlan*> pointers;
+    for (plan::PipelinePlan& plan : plans) pointers.push_back(&plan);
+    const std::vector<Status> outcomes = stages.Solve(found, pointers);
+    for (size_t p = 0; p < plans.size(); ++p) {
+      if (!outcomes[p].ok()) {
+        if (!error) error = outcomes[p].error();
+        continue;
+      }
+      ALPA_TRY(SimulatedPlan simulated, SimulatePlan(plans[p], cluster, {}));
+      plans[p].prediction.step = Seconds(simulated.timeline.makespan);
+      RankedPlan ranked{std::move(out->ranked[next + p].found), plans[p].prediction.step};
+      const bool best = solved.empty() || ranked.simulated < solved.front().simulated;
+      if (best) {
+        out->plan = std::move(plans[p]);
+        out->simulated = std::move(simulated);
+      }
+      solved.insert(best ? solved.begin() : solved.end(), std::move(ranked));
     }
-    kept.push_back(std::move(ranked));
+    next = end;
   }
-  if (!best) return *error;
-  std::rotate(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(*best),
-              kept.begin() + static_cast<std::ptrdiff_t>(*best) + 1);
-  kept.insert(kept.end(), out->ranked.begin() + static_cast<std::ptrdiff_t>(r), out->ranked.end());
-  std::stable_sort(kept.begin() + 1, kept.end(),
+  if (solved.empty()) return *error;
+  for (; next < out->ranked.size(); ++next) solved.push_back(std::move(out->ranked[next]));
+  std::stable_sort(solved.begin() + 1, solved.end(),
                    [](const RankedPlan& a, const RankedPlan& b) { return a.simulated < b.simulated; });
-  out->ranked = std::move(kept);
+  out->ranked = std::move(solved);
   return Ok();
 }
 
@@ -317,7 +335,12 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   if (result.plans.empty() && options.cancelled && options.cancelled())
     return Error{Code::kInvalidArgument, "stopped before there was any plan",
                  "let it run until progress shows the best so far"};
-  if (result.plans.empty()) return NothingFits(cluster, problem, search, result);
+  if (result.plans.empty()) {
+    Error error = NothingFits(cluster, problem, search, result);
+    if (result.shortage && !options.half_sums && HasHalfParameters(loaded))
+      error.hint += "; or --half-sums, which adds up 16-bit gradients in 16 bits";
+    return error;
+  }
 
   for (inter::FoundPlan& found : candidates) {
     ALPA_TRY(const SimulatedPlan simulated,

@@ -28,12 +28,13 @@ struct FindPipelineOptions {
   std::optional<Bytes> memory;             // per device, instead of what device types have
   bool unlimited_memory = false;           // no limit at all
   bool per_microbatch = false;             // as PlanOptions
+  bool half_sums = false;                  // as plan::PipelinePlan
   std::vector<int64_t> microbatches;       // empty: all that the step can be cut into
   std::vector<inter::Schedule> schedules;  // empty: all
   int stages = 0;                          // 0: any number
   int layers = 0;                          // 0: found out
   int top = 8;                             // so many plans are simulated
-  int exact = 1;                           // the stages of so many of them are solved exactly, the fastest is taken
+  int exact = 3;                           // the stages of so many of them are solved exactly, the fastest is taken
   double tolerance = 0.005;                // of the search
   bool recompute = true;                   // as in StageCostOptions
   bool local_gather = true;
@@ -41,7 +42,7 @@ struct FindPipelineOptions {
   bool unstack = true;   // take parameters of a scan over layers apart, so that each stage holds its own
   int threads = 0;
   double gap = 0.005;                         // of exact solves
-  Seconds time_limit{1};                      // for each of them
+  Seconds time_limit{0.5};                    // for each of them
   std::shared_ptr<LayerPrices> known_prices;  // as StageCostOptions::known
   std::function<void(std::string_view phase, double share, double best)>
       progress;  // best: seconds of a step, infinity: none

@@ -28,11 +28,12 @@ struct PlanOptions {
   std::string stages = "auto";        // or a number
   int layers = 0;                     // that the model is cut into for stages; 0: found out
   int top = 8;                        // so many plans are simulated and shown
-  int exact = 1;                      // so many of them are solved exactly before the fastest is taken
+  int exact = 3;                      // so many of them are solved exactly before the fastest is taken
   bool no_recompute = false;          // never compute forward again
   bool per_microbatch = false;     // also where the step is not separable: batch statistics are those of a microbatch
+  bool half_sums = false;          // 16-bit gradients are added up in 16 bits
   std::vector<std::string> pins;   // PATTERN=SPEC
-  double time_limit = 0;           // seconds for each sharding problem; 0: 10 on one mesh, 1 for a stage
+  double time_limit = 0;           // seconds for each sharding problem; 0: 10 on one mesh, 0.5 for a stage
   std::optional<uint64_t> random;  // not a good plan but a random one of this seed, to test with (random_pipeline.h)
   int threads = 0;
   double gap = 0.005;         // good enough

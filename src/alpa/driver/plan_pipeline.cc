@@ -76,6 +76,7 @@ report::PipelinePage PageOf(const LoadedStep& loaded, const cluster::Cluster& cl
 Result<FindPipelineOptions> ReadPipelineOptions(const PlanOptions& options) {
   FindPipelineOptions find;
   find.per_microbatch = options.per_microbatch;
+  find.half_sums = options.half_sums;
   find.threads = options.threads;
   find.gap = options.gap;
   if (options.time_limit > 0) find.time_limit = Seconds(options.time_limit);

@@ -211,7 +211,7 @@ class Maker {
     StageProgram program;
     program.segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage->first_layer,
                                                stage->last_layer, stage->recompute);
-    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, plan_.microbatches, plan_.microbatches, &program));
+    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, plan_.microbatches, plan_.microbatches, /*half_sums=*/false, &program));
     const cluster::Mesh mesh = stage->layout.mesh;
     ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, mesh, stage->placement.first_device));
     const cost::AxisMask axes = RandomBatchAxes(program, mesh);

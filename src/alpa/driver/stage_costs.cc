@@ -280,7 +280,8 @@ Status StageCosts::SizeSmall(const std::vector<int64_t>& sizes, StageProgram* pr
                              std::optional<int64_t> far) const {
   const int64_t small = sizes.front();
   const auto large = std::lower_bound(sizes.begin(), sizes.end(), 2 * small);
-  return SizeProgram(loaded_, batch_ / (large == sizes.end() ? small : *large), batch_ / small, program, far);
+  return SizeProgram(loaded_, batch_ / (large == sizes.end() ? small : *large), batch_ / small, options_.half_sums,
+                     program, far);
 }
 
 // One device shows it: where an op is split, what it moves and what it computes shrink alike, and a part of a batch is
@@ -325,7 +326,7 @@ Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class)
       continue;
     }
     for (const auto& [least, most] : RangesOf(sizes)) {
-      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch_ / most, batch_ / least, &program));
+      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch_ / most, batch_ / least, options_.half_sums, &program));
       for (intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) {
         one.least_examples = least;
         one.most_examples = most;

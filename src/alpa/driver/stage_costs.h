@@ -27,6 +27,7 @@ namespace alpa::driver {
 
 struct StageCostOptions {
   bool per_microbatch = false;
+  bool half_sums = false;    // as intra::OpWork
   bool recompute = true;     // also stages that compute their forward pass again
   bool local_gather = true;  // copies on a receiving mesh are made there rather than sent one by one (Alpa §6)
   intra::PriceOptions price;

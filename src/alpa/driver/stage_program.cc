@@ -55,8 +55,8 @@ std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microb
   return legal;
 }
 
-Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out,
-                   std::optional<int64_t> far_microbatches) {
+Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, bool half_sums,
+                   StageProgram* out, std::optional<int64_t> far_microbatches) {
   const frontend::Segment& segment = out->segment;
   const frontend::BatchAnalysis batch = BatchOf(loaded.analysis.batch, segment);
   ALPA_TRY(out->sized, frontend::ScaleBatch(segment.module, batch, microbatches));
@@ -76,6 +76,9 @@ Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small
     program.far = &out->far;
     program.far_examples = examples / *far_microbatches;
     program.far_work = WorkOf(loaded, segment, out->far, microbatches);
+  }
+  for (std::vector<intra::OpWork>* work : {&program.work, &program.small_work, &program.far_work}) {
+    for (intra::OpWork& of_op : *work) of_op.half_sums = half_sums;
   }
   for (const frontend::BatchInfo& info : batch.values)
     program.batch_dims.push_back(info.kind == frontend::BatchKind::kBatched ? info.dim : -1);

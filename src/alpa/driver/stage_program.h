@@ -33,9 +33,9 @@ std::vector<int64_t> LegalMicrobatches(const LoadedStep& loaded, bool per_microb
 
 // Prepares `out`, whose segment is set, for microbatches of batch / microbatches examples, and of batch /
 // small_microbatches for the small version, and, if given, batch / far_microbatches for the far one; all must be legal.
-// Costs are weighed for `microbatches` of them.
-Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, StageProgram* out,
-                   std::optional<int64_t> far_microbatches = std::nullopt);
+// Costs are weighed for `microbatches` of them. `half_sums`: as intra::OpWork.
+Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small_microbatches, bool half_sums,
+                   StageProgram* out, std::optional<int64_t> far_microbatches = std::nullopt);
 
 // The best layout of `program`, which was sized, on the mesh of `model`, with values on its borders that carry the
 // batch split over `batch_axes` and so many microbatches in flight. Errors as of intra::PlanStep.

@@ -59,7 +59,7 @@ double ComputeSeconds(const ir::Module& module, const std::vector<Lifetime>& lif
 
 ir::Shape SumShape(ir::Shape shape, const OpWork& work) {
   const bool half = shape.dtype == ir::DType::kBF16 || shape.dtype == ir::DType::kF16;
-  if (half && work.accumulates && work.runs > 1) shape.dtype = ir::DType::kF32;
+  if (half && !work.half_sums && work.accumulates && work.runs > 1) shape.dtype = ir::DType::kF32;
   return shape;
 }
 

@@ -40,10 +40,11 @@ struct OpWork {
   Flops matrix, vector;      // of one run
   int64_t runs = 1;          // per step: the number of microbatches, or 1 for what is done once
   bool accumulates = false;  // its results are sums over the batch, added up over the runs before anything reads them
+  bool half_sums = false;    // such sums of 16-bit floats have 16 bits, else 32
 };
 
-// The shape of a result as it is kept while it is summed up over several runs: half-precision sums are f32 until they
-// are complete.
+// The shape of a result as it is kept while it is summed up over several runs: unless `half_sums`, half-precision sums
+// are f32 until they are complete.
 ir::Shape SumShape(ir::Shape shape, const OpWork& work);
 
 // Seconds of one run of `op` on each device by `strategy`. `lifetimes` say what is read from and written to memory.

@@ -190,6 +190,7 @@ std::string ToJson(const PipelinePlan& plan) {
   j["cluster"] = plan.cluster;
   j["microbatches"] = plan.microbatches;
   j["per_microbatch"] = plan.per_microbatch;
+  if (plan.half_sums) j["half_sums"] = true;
   j["unstacked"] = plan.unstacked;
   j["schedule"] = plan.schedule;
   j["layers"] = plan.layers;
@@ -231,6 +232,7 @@ Result<PipelinePlan> PipelineFromJson(std::string_view text) {
   reader.Get("cluster", &plan.cluster);
   reader.Get("microbatches", &plan.microbatches);
   reader.Get("per_microbatch", &plan.per_microbatch);
+  if (j.contains("half_sums")) reader.Get("half_sums", &plan.half_sums);
   reader.Get("unstacked", &plan.unstacked);
   reader.Get("schedule", &plan.schedule);
   reader.Get("layers", &plan.layers);

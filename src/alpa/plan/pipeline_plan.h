@@ -77,6 +77,7 @@ struct PipelinePlan {
   std::string cluster;  // name, or file
   int64_t microbatches = 1;
   bool per_microbatch = false;  // statistics over the batch are those of each microbatch
+  bool half_sums = false;       // 16-bit gradients are added up over microbatches in 16 bits, else in 32
   bool unstacked = false;       // stages are those of the step with stacked parameters taken apart ("NAME[0]", ...)
   std::string schedule;         // "1f1b", ...
   int layers = 0;               // the model is cut into so many

@@ -45,6 +45,13 @@ TEST(PipelinePlan, ComesBackFromItsText) {
   EXPECT_FALSE(IsPipeline(ToJson(plan.stages[0].layout)));
 }
 
+TEST(PipelinePlan, HalfSumsComeBack) {
+  PipelinePlan plan = TwoStages();
+  EXPECT_EQ(ToJson(plan).find("half_sums"), std::string::npos) << "as plans were before there was a choice";
+  plan.half_sums = true;
+  EXPECT_TRUE(PipelineFromJson(ToJson(plan)).value().half_sums);
+}
+
 TEST(PipelinePlan, DamageIsNamed) {
   const std::string text = ToJson(TwoStages());
   const auto message = [&](const std::string& from, const std::string& to) {

@@ -474,14 +474,31 @@ class Reducer {
     }
     std::vector<char> keep(static_cast<size_t>(size), 1);
     bool changed = false;
+    std::vector<size_t> cheapest(tables.size());  // by table: the entry of row p that q can undercut least
     for (int32_t p = 0; p < size; ++p) {
+      for (size_t t = 0; t < tables.size(); ++t) {
+        const auto other = static_cast<std::ptrdiff_t>(tables[t].size() / static_cast<size_t>(size));
+        const auto row = tables[t].begin() + p * other;
+        cheapest[t] = static_cast<size_t>(std::min_element(row, row + other) - row);
+      }
       for (int32_t q = 0; q < size && keep[p] != 0; ++q) {
-        if (q == p || keep[q] == 0 || !Beats(n, tables, q, p)) continue;
+        if (q == p || keep[q] == 0 || Loses(n, tables, cheapest, q, p) || !Beats(n, tables, q, p)) continue;
         keep[p] = 0;
         changed = true;
       }
     }
     if (changed) Keep(v, keep);
+  }
+
+  // Whether q is seen to be worse than p at once: where the neighbours choose what is cheapest for p.
+  static bool Loses(const CoreNode& n, const std::vector<std::vector<double>>& tables,
+                    const std::vector<size_t>& cheapest, int32_t q, int32_t p) {
+    double worse = n.cost[q] - n.cost[p];
+    for (size_t t = 0; t < tables.size(); ++t) {
+      const size_t other = tables[t].size() / n.cost.size();
+      worse += tables[t][q * other + cheapest[t]] - tables[t][p * other + cheapest[t]];
+    }
+    return worse > 0;  // NaN where all of a row of p is impossible
   }
 
   static bool Beats(const CoreNode& n, const std::vector<std::vector<double>>& tables, int32_t q, int32_t p) {

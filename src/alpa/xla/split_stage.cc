@@ -45,7 +45,6 @@ struct Accumulator {
   bool prologue = false;
   bool is_sum() const { return IsSum(source); }
   const HloInstruction* value() const { return is_sum() ? source->operand(0) : source; }
-  ::xla::Shape shape() const { return Wide(source->shape()); }
 };
 
 class Splitter {
@@ -331,7 +330,7 @@ class Splitter {
     }
     if (const auto read = reader(i)) {
       const bool sum = read->kind == Kind::kAccumulator;
-      return b.Convert(b.Input(*read, sum ? Wide(i->shape()) : i->shape()), i->shape());
+      return b.Convert(b.Input(*read, sum ? ShapeOfSum(i->shape()) : i->shape()), i->shape());
     }
     if (IsSum(i)) {
       return b.Scale(b.Copy(i->operand(0)), cut_.split.count);  // of its own microbatch, for the whole batch
@@ -367,10 +366,13 @@ class Splitter {
     for (size_t a = 0; a < accumulators_.size(); ++a) {
       if (!accumulators_[a].is_sum()) continue;
       outputs.push_back({Kind::kAccumulator, static_cast<int>(a)});
-      values.push_back(b.Zeros(accumulators_[a].shape()));
+      values.push_back(b.Zeros(ShapeOfSum(accumulators_[a].source->shape())));
     }
     return Finish(std::move(b), std::move(outputs), values);
   }
+
+  // The shape of an accumulator.
+  ::xla::Shape ShapeOfSum(const ::xla::Shape& shape) const { return cut_.half_sums ? shape : Wide(shape); }
 
   // Adds what `wanted` accumulators are of this microbatch to what they were.
   template <typename Wanted>
@@ -380,7 +382,7 @@ class Splitter {
       const Accumulator& accumulator = accumulators_[a];
       if (!wanted(accumulator)) continue;
       const StageValue self{Kind::kAccumulator, static_cast<int>(a)};
-      const ::xla::Shape shape = accumulator.shape();
+      const ::xla::Shape shape = ShapeOfSum(accumulator.source->shape());
       HloInstruction* now = b.Convert(b.Copy(accumulator.value()), shape);
       if (accumulator.is_sum()) {
         now = b.Add(HloInstruction::CreateBinary(shape, HloOpcode::kAdd, b.Input(self, shape), now));

@@ -40,6 +40,7 @@ struct StageCut {
   std::vector<int> round;
   int update_rounds = 1;
   bool split_backward = false;  // kWeight ops have a program of their own
+  bool half_sums = false;       // sums of 16-bit floats over microbatches have 16 bits as well, else 32
 };
 
 // A value that goes into or out of a program of a stage.
