@@ -108,7 +108,7 @@ T Get(Result<T> result) {
 inter::SearchOptions Options() {
   inter::SearchOptions options;
   options.tolerance = 0.005;
-  options.top = 8;
+  options.top = 24;
   return options;
 }
 

@@ -13,6 +13,30 @@ include(GoogleTest)
 add_custom_target(alpa_unit_tests)    # everything that `ctest -L unit` runs
 add_custom_target(alpa_engine_tests)  # everything that `ctest -L engine` runs
 
+find_package(GTest REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+set(ALPA_HEADERS <fmt/format.h> <algorithm> <functional> <map> <memory> <optional> <string> <vector>)
+
+# What nearly every file includes, compiled once for libraries and once, with GTest, for test programs. Headers are not to be
+# left out of files for that; `-DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON` shows where one is.
+function(alpa_precompiled name like)
+  target_compile_options(${name} PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")  # for ccache
+  target_precompile_headers(${name} REUSE_FROM ${like})
+endfunction()
+file(WRITE ${PROJECT_BINARY_DIR}/headers.cc "")
+file(WRITE ${PROJECT_BINARY_DIR}/test_headers.cc "")
+
+add_library(alpa_headers STATIC ${PROJECT_BINARY_DIR}/headers.cc)
+target_compile_options(alpa_headers PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")
+target_link_libraries(alpa_headers PRIVATE fmt::fmt)
+target_precompile_headers(alpa_headers PRIVATE ${ALPA_HEADERS})
+
+add_executable(alpa_test_headers ${PROJECT_BINARY_DIR}/test_headers.cc)
+target_compile_options(alpa_test_headers PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")
+target_link_libraries(alpa_test_headers PRIVATE GTest::gmock GTest::gtest_main fmt::fmt spdlog::spdlog)
+target_precompile_headers(alpa_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> ${ALPA_HEADERS})
+
 function(alpa_library folder)
   cmake_parse_arguments(ARG "" "" "DEPS;PACKAGES" ${ARGN})
   alpa_glob_folder()
@@ -37,7 +61,8 @@ function(alpa_add_static target sources)
   if(sources)
     add_library(${target} STATIC ${sources})
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-    target_compile_options(${target} PRIVATE ${ALPA_WARNINGS})
+    target_link_libraries(${target} PRIVATE fmt::fmt)
+    alpa_precompiled(${target} alpa_headers)
   else()
     add_library(${target} INTERFACE)
     target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR}/src)
@@ -65,28 +90,6 @@ function(alpa_folder_tests folder library tests engine_tests)
   endif()
 endfunction()
 
-# What nearly every test includes, compiled once; all tests have its packages, so that they have its flags.
-find_package(GTest REQUIRED)
-find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
-set(ALPA_TEST_PACKAGES GTest::gmock GTest::gtest_main fmt::fmt spdlog::spdlog)
-function(alpa_test_pch name)
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_compile_options(${name} PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")  # for ccache
-  target_compile_definitions(${name} PRIVATE ALPA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PRIVATE ${ALPA_TEST_PACKAGES})
-  if(NOT name STREQUAL alpa_test_headers)
-    target_precompile_headers(${name} REUSE_FROM alpa_test_headers)
-  else()
-    target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <fmt/format.h> <algorithm> <map> <memory>
-                              <optional> <string> <vector>)
-  endif()
-endfunction()
-
-file(WRITE ${PROJECT_BINARY_DIR}/test_headers.cc "")
-add_executable(alpa_test_headers ${PROJECT_BINARY_DIR}/test_headers.cc)
-alpa_test_pch(alpa_test_headers)
-
 # A GTest program build/tests/<name>, its tests known to ctest. Runs with the project's root as working directory.
 # ENGINE: it opens libalpa_xla.so, whose path it gets as ALPA_XLA_LIBRARY.
 function(alpa_test name)
@@ -96,8 +99,10 @@ function(alpa_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ${ARG_PACKAGES})
-  alpa_test_pch(${name})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE ALPA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ${ARG_PACKAGES} GTest::gmock GTest::gtest_main fmt::fmt spdlog::spdlog)
+  alpa_precompiled(${name} alpa_test_headers)
   if(ARG_ENGINE)
     add_dependencies(${name} alpa_xla)
     add_dependencies(alpa_engine_tests ${name})

@@ -1,5 +1,5 @@
 // Random plans of several stages train to the numbers of the golden files: a fixed set of seeds, and new seeds in every
-// run, for ALPA_RANDOM_SECONDS (default 40). `./dev bench pipelines` tries many more.
+// run, for ALPA_RANDOM_SECONDS (default 15). `./dev bench pipelines` tries many more.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -109,7 +109,7 @@ TEST(RandomPlans, OfNewSeedsGiveTheNumbersOfJax) {
                                            "gqa_rope",     "lora",         "unet",         "batch_result",
                                            "moe_tiny_sgd", "gpt_tiny_sgd", "two_tower_sum"};
   const char* const given = std::getenv("ALPA_RANDOM_SECONDS");
-  const double seconds = given != nullptr ? std::atof(given) : 40;
+  const double seconds = given != nullptr ? std::atof(given) : 15;
   const char* const fixed = std::getenv("ALPA_RANDOM_SEED");
   const uint64_t first = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : std::random_device()() % 1'000'000;
   fmt::print("first seed: {} (ALPA_RANDOM_SEED repeats it), {} s (ALPA_RANDOM_SECONDS)\n", first, seconds);

@@ -24,7 +24,7 @@ def trains_to_the_same_losses(folder):
     expect(any("x" in json.dumps(spec) or "y" in json.dumps(spec) for spec in text["inputs"]), "the plan splits something")
     for name, arguments in (("data-parallel", ["--devices", 4]), ("plan", ["--plan", plan])):
         want = None
-        for processes in (1, 2, 4):
+        for processes in ((1, 4) if name == "data-parallel" else (1, 2, 4)):
             metrics, checkpoints = folder / f"{name}{processes}.json", folder / f"{name}{processes}"
             run = alpa(processes, "run", MODEL, *arguments, "--steps", 3, "-q", "--metrics", metrics, "--checkpoint", checkpoints)
             what = f"{name}, {processes} processes"

@@ -24,7 +24,7 @@ struct ExactOptions {
   bool half_sums = false;  // as intra::OpWork
   int threads = 0;
   double gap = 0.005;
-  Seconds time_limit{0.5};
+  Seconds time_limit{0.4};
   std::vector<std::map<int32_t, sharding::Spec>> state;  // by stage: its inputs that lie so; empty: free
   std::function<void(double)> progress;                  // share done
   std::function<bool()> cancelled;

@@ -118,9 +118,18 @@ Status Commit(const fs::path& temporary, const fs::path& target, int writers, Ma
   return SyncFolder(target.parent_path());
 }
 
-// Removes the oldest checkpoints of this model up to `step`, so that options.keep sound ones stay. Damaged ones do not
-// count, so the last one that is good is never removed for one that is not.
-void RemoveOld(const fs::path& dir, int64_t step, const SaveOptions& options, const ir::Module& module) {
+// What libraries throw (no memory) as an error: the others wait for this process's word.
+Result<Manifest> NoThrow(const std::function<Result<Manifest>()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    return Error{Code::kEnvironment, std::string("saving a checkpoint failed: ") + error.what(), ""};
+  }
+}
+
+}  // namespace
+
+void RemoveOldCheckpoints(const fs::path& dir, int64_t step, const ir::Module& module, const SaveOptions& options) {
   const auto entries = ListCheckpoints(dir);
   if (options.keep <= 0 || !entries.ok()) return;
   int kept = 0;
@@ -132,17 +141,6 @@ void RemoveOld(const fs::path& dir, int64_t step, const SaveOptions& options, co
     if (CheckSizes(it->folder, *manifest).ok()) ++kept;
   }
 }
-
-// What libraries throw (no memory) as an error: the others wait for this process's word.
-Result<Manifest> NoThrow(const std::function<Result<Manifest>()>& work) {
-  try {
-    return work();
-  } catch (const std::exception& error) {
-    return Error{Code::kEnvironment, std::string("saving a checkpoint failed: ") + error.what(), ""};
-  }
-}
-
-}  // namespace
 
 std::vector<StateBlock> WholeState(const ir::Module& module, const ir::StepSignature& signature) {
   std::vector<StateBlock> out;
@@ -171,7 +169,7 @@ Result<fs::path> SaveCheckpoint(const fs::path& dir, const CheckpointInfo& info,
     if (first) fs::remove_all(temporary, ignored);
     return status.error();
   }
-  if (first) RemoveOld(dir, info.step, options, module);
+  if (first) RemoveOldCheckpoints(dir, info.step, module, options);
   return target;
 }
 

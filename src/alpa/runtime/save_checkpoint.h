@@ -34,6 +34,11 @@ struct SaveOptions {
   Siblings siblings = {};  // whose checkpoints count as this model's
 };
 
+// Removes the oldest checkpoints of this model up to `step`, so that options.keep sound ones stay. Damaged ones do not
+// count, so the last one that is good is never removed for one that is not.
+void RemoveOldCheckpoints(const std::filesystem::path& dir, int64_t step, const ir::Module& module,
+                          const SaveOptions& options);
+
 // Writes the checkpoint of `info.step` into `dir`, which is made if need be. Each process gives the blocks it writes
 // (all together hold each element of the state once, e.g. OwnedBlocks of its devices) and, by their number in that
 // list, their values; all give the same `dir`, `info`, model and options. Returns the folder. A checkpoint of the same

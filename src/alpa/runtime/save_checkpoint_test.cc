@@ -1,6 +1,7 @@
 // Several writers and readers of one checkpoint, played by threads; disks that are full; processes that are killed.
 #include "alpa/runtime/save_checkpoint.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): kill is POSIX
 #include <sys/resource.h>
@@ -126,6 +127,16 @@ class SaveTest : public testing::Test {
   fs::path dir_ = folder_ / "ck";
   StepBuilder step_;
 };
+
+// A run that is killed between a checkpoint and the removal of the oldest one leaves one too many.
+TEST_F(SaveTest, WhatIsTooManyIsRemovedLater) {
+  for (const int64_t step : {3, 6, 9, 12}) ASSERT_TRUE(Save(step, Blocks(0, 1)).ok());
+  RemoveOldCheckpoints(dir_, 9, step_.module, {2});
+  EXPECT_THAT(Names(dir_), testing::ElementsAre("step-00000006", "step-00000009", "step-00000012"))
+      << "newer ones are not its business";
+  RemoveOldCheckpoints(dir_, 12, step_.module, {0});
+  EXPECT_EQ(Names(dir_).size(), 3U) << "0: all stay";
+}
 
 TEST_F(SaveTest, WritesAShardPerWriterAndReadsAnyBlocks) {
   const std::vector<ir::HostTensor> state = State(7);
