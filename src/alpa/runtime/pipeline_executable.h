@@ -17,7 +17,8 @@ namespace alpa::runtime {
 
 struct PipelineOptions {
   StepTimeline* timeline = nullptr;  // set by every run
-  // By stage: what its programs communicate within its mesh in one step; empty for a stage of another process. Set once.
+  // By stage: what its programs communicate within its mesh in one step; empty for a stage of another process. Set
+  // once.
   std::vector<std::vector<plan::CollectiveTotal>>* collectives = nullptr;
   // One process for each host of the plan, which all make the same calls in the same order; null: this one alone.
   process::Group* group = nullptr;
