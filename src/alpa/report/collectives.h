@@ -22,8 +22,8 @@ double ByteDifference(const std::vector<plan::CollectiveTotal>& predicted,
 //   inserted bytes differ from the prediction by 2.0 %
 std::string CollectivesTable(const plan::Plan& plan, const std::vector<plan::CollectiveTotal>& actual);
 
-// The same of a stage in one line, "4 collectives of 1.50 MiB per step and device (planned: 1.50 MiB)"; empty when there
-// are none and none were predicted.
+// The same of a stage in one line, "4 collectives of 1.50 MiB per step and device (planned: 1.50 MiB)"; empty when
+// there are none and none were predicted.
 std::string CollectivesLine(const plan::Plan& plan, const std::vector<plan::CollectiveTotal>& actual);
 
 }  // namespace alpa::report
