@@ -121,6 +121,7 @@ std::vector<FoundPlan> Ranked(const Case& c, const std::vector<FoundPlan>& plans
   for (size_t p = 0; p < plans.size(); ++p) order.emplace_back(c.Simulate(plans[p]), p);
   std::sort(order.begin(), order.end());
   std::vector<FoundPlan> out;
+  out.reserve(plans.size());
   for (const auto& [seconds, p] : order) out.push_back(plans[p]);
   return out;
 }
@@ -178,14 +179,14 @@ nlohmann::ordered_json Row(Case* c, const std::string& mode, const std::vector<F
   nlohmann::ordered_json j;
   j["mode"] = mode;
   j["fits"] = false;
-  int solved = 0;
+  const int most = c->at_prices ? 1 : kExactPlans;
+  int taken = 0;
   for (const FoundPlan& found : ranked) {
-    if (solved >= kExactPlans) break;
+    if (taken >= most) break;
     auto plan = c->Draft(found);
     const double priced = c->Simulate(plan);
     if (!c->at_prices && !c->exact->Solve(found, &plan).ok()) continue;
-    ++solved;
-    if (c->at_prices) solved = kExactPlans;
+    ++taken;
     if (c->simulated_microbatches > 0) plan.microbatches = c->simulated_microbatches;
     const double seconds = c->Simulate(plan);
     if (j.contains("step_s") && seconds >= j["step_s"].get<double>()) continue;

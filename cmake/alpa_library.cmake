@@ -13,29 +13,29 @@ include(GoogleTest)
 add_custom_target(alpa_unit_tests)    # everything that `ctest -L unit` runs
 add_custom_target(alpa_engine_tests)  # everything that `ctest -L engine` runs
 
-find_package(GTest REQUIRED)
-find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
+# What nearly every file includes, compiled once for libraries and once, with GTest, for test programs. Files include it all
+# the same: tools/check_own_headers compiles them without.
 set(ALPA_HEADERS <fmt/format.h> <algorithm> <functional> <map> <memory> <optional> <string> <vector>)
 
-# What nearly every file includes, compiled once for libraries and once, with GTest, for test programs. Headers are not to be
-# left out of files for that; `-DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON` shows where one is.
-function(alpa_precompiled name like)
-  target_compile_options(${name} PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")  # for ccache
-  target_precompile_headers(${name} REUSE_FROM ${like})
+# Warnings, and precompiled headers: those of target `like`, or (without it) HEADERS of its own.
+function(alpa_compile name)
+  cmake_parse_arguments(ARG "" "LIKE" "HEADERS" ${ARGN})
+  target_compile_options(${name} PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")  # the latter for ccache
+  if(ARG_LIKE)
+    target_precompile_headers(${name} REUSE_FROM ${ARG_LIKE})
+  else()
+    target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+  endif()
 endfunction()
 file(WRITE ${PROJECT_BINARY_DIR}/headers.cc "")
-file(WRITE ${PROJECT_BINARY_DIR}/test_headers.cc "")
 
 add_library(alpa_headers STATIC ${PROJECT_BINARY_DIR}/headers.cc)
-target_compile_options(alpa_headers PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")
 target_link_libraries(alpa_headers PRIVATE fmt::fmt)
-target_precompile_headers(alpa_headers PRIVATE ${ALPA_HEADERS})
+alpa_compile(alpa_headers HEADERS ${ALPA_HEADERS})
 
-add_executable(alpa_test_headers ${PROJECT_BINARY_DIR}/test_headers.cc)
-target_compile_options(alpa_test_headers PRIVATE ${ALPA_WARNINGS} "SHELL:-Xclang -fno-pch-timestamp")
+add_executable(alpa_test_headers ${PROJECT_BINARY_DIR}/headers.cc)  # its code is made like that of tests
 target_link_libraries(alpa_test_headers PRIVATE GTest::gmock GTest::gtest_main fmt::fmt spdlog::spdlog)
-target_precompile_headers(alpa_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> ${ALPA_HEADERS})
+alpa_compile(alpa_test_headers HEADERS <gmock/gmock.h> <gtest/gtest.h> ${ALPA_HEADERS})
 
 function(alpa_library folder)
   cmake_parse_arguments(ARG "" "" "DEPS;PACKAGES" ${ARGN})
@@ -62,7 +62,7 @@ function(alpa_add_static target sources)
     add_library(${target} STATIC ${sources})
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
     target_link_libraries(${target} PRIVATE fmt::fmt)
-    alpa_precompiled(${target} alpa_headers)
+    alpa_compile(${target} LIKE alpa_headers)
   else()
     add_library(${target} INTERFACE)
     target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR}/src)
@@ -102,7 +102,7 @@ function(alpa_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_definitions(${name} PRIVATE ALPA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} ${ARG_PACKAGES} GTest::gmock GTest::gtest_main fmt::fmt spdlog::spdlog)
-  alpa_precompiled(${name} alpa_test_headers)
+  alpa_compile(${name} LIKE alpa_test_headers)
   if(ARG_ENGINE)
     add_dependencies(${name} alpa_xla)
     add_dependencies(alpa_engine_tests ${name})

@@ -259,19 +259,21 @@ namespace {
 Status SolveBest(const LoadedStep& loaded, const cluster::Cluster& cluster, const StageCosts& costs,
                  const FindPipelineOptions& options, const ExactOptions& exact, FoundPipeline* out) {
   ExactStages stages(loaded, out->layering, cluster, exact);
+  const bool hurry = options.cancelled && options.cancelled();
+  const size_t at_once = hurry ? 1 : static_cast<size_t>(options.exact);
   std::optional<Error> error;
   std::vector<RankedPlan> solved;
   size_t next = 0;
   while (next < out->ranked.size() && solved.empty()) {
-    const size_t end = std::min(out->ranked.size(), next + static_cast<size_t>(options.exact));
+    const size_t end = std::min(out->ranked.size(), next + at_once);
     std::vector<plan::PipelinePlan> plans;
     std::vector<const inter::FoundPlan*> found;
     for (size_t r = next; r < end; ++r) {
       found.push_back(&out->ranked[r].found);
       plans.push_back(DraftPlan(loaded, cluster, costs, *found.back(), options));
     }
-    std::vector<plan::PipelinePlan*> pointers;
-    for (plan::PipelinePlan& plan : plans) pointers.push_back(&plan);
+    std::vector<plan::PipelinePlan*> pointers(plans.size());
+    std::transform(plans.begin(), plans.end(), pointers.begin(), [](plan::PipelinePlan& plan) { return &plan; });
     const std::vector<Status> outcomes = stages.Solve(found, pointers);
     for (size_t p = 0; p < plans.size(); ++p) {
       if (!outcomes[p].ok()) {

@@ -42,7 +42,7 @@ Status RunCheckpoints::Resume(runtime::DataSource& data, uint64_t seed) {
   }
   runtime::RemoveStale(options_.folder);
   // A run that ended between a checkpoint and the removal of the oldest one left one too many.
-  if (processes_.first() && !options_.folder.empty())
+  if (processes_.first())
     runtime::RemoveOldCheckpoints(options_.folder, resumed_->info().step, session_.module(),
                                   {options_.keep, session_.family});
   return Ok();

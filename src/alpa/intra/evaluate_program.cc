@@ -74,14 +74,11 @@ class Evaluator {
       const sharding::Layout& layout = strategy.results[r];
       if (layout.partial.empty()) continue;
       const bool late = candidate.whole_runs < work.runs;
-      const ir::Shape& shape = module_.shape(op.results[r]);
-      (late ? SecondsPerStep() : seconds) += ReshardSeconds(
-          layout, table_.space(op.results[r]).spec(candidate.results[r]), late ? SumShape(shape, work) : shape);
-      if (late && !IsScalarLike(shape)) {
-        const sharding::Spec& spec = table_.space(op.results[r]).spec(candidate.results[r]);
-        cost_.joined +=
-            static_cast<double>(sharding::ShardShape(spec, SumShape(shape, work), model_.mesh).bytes().value);
-      }
+      const ir::Shape shape = late ? SumShape(module_.shape(op.results[r]), work) : module_.shape(op.results[r]);
+      const sharding::Spec& spec = table_.space(op.results[r]).spec(candidate.results[r]);
+      (late ? SecondsPerStep() : seconds) += ReshardSeconds(layout, spec, shape);
+      if (late && !IsScalarLike(shape))
+        cost_.joined += static_cast<double>(sharding::ShardShape(spec, shape, model_.mesh).bytes().value);
     }
     if (op.kind == ir::OpKind::kParameter) return;
     for (size_t o = 0; o < op.operands.size(); ++o) {

@@ -112,7 +112,8 @@ class Decoder {
     choice.strategy = sharding::Describe(strategy, op_class.rule, model_.mesh);
     choice.compute = candidate.compute;
     choice.communication = candidate.communication;
-    const int64_t runs = step_.work[static_cast<size_t>(choice.op)].runs;
+    const OpWork& work = step_.work[static_cast<size_t>(choice.op)];
+    const int64_t runs = work.runs;
     choice.collectives = strategy.halo;
     Count(strategy.halo, runs);
     for (size_t r = 0; r < op.results.size(); ++r) {
@@ -120,8 +121,7 @@ class Decoder {
       const SpecSpace& space = table_.space(op.results[r]);
       const bool late = candidate.whole_runs < runs;
       if (late) plan->sums[plan::ResultName(op, r)] = strategy.results[r].spec;
-      const ir::Shape shape =
-          late ? SumShape(space.shape(), step_.work[static_cast<size_t>(choice.op)]) : space.shape();
+      const ir::Shape shape = late ? SumShape(space.shape(), work) : space.shape();
       for (const auto& step :
            sharding::Reshard(strategy.results[r], space.spec(candidate.results[r]), shape, model_.mesh)) {
         choice.collectives.insert(choice.collectives.end(), step.collectives.begin(), step.collectives.end());
