@@ -45,7 +45,7 @@ plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const 
 // Stages that have the same ops in the same order on the same kind of mesh, in microbatches of the same size, and run
 // as the same programs.
 struct ExactStages::Group {
-  using Key = std::tuple<int, int, int, cost::AxisMask, bool, int64_t, bool>;
+  using Key = std::tuple<int, int, int, int, bool, int64_t, bool>;
   Key key;
   std::map<int32_t, sharding::Spec> state;  // inputs that lie so
   std::unique_ptr<StageProgram> program;    // of the first of them
@@ -120,7 +120,7 @@ class ExactStages::Solver {
       auto program = std::make_unique<StageProgram>();
       program->segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage.first,
                                                   stage.last, choice.recompute);
-      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, choice.batch_axes,
+      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, LayoutId(choice),
                            choice.recompute, job->found.microbatches, WeightApart(job->found));
       const std::map<int32_t, sharding::Spec> state =
           options_.state.empty() ? std::map<int32_t, sharding::Spec>() : options_.state[s];
@@ -168,7 +168,8 @@ class ExactStages::Solver {
 
   Result<intra::PlannedStep> Plan(const Group& group, const inter::Stage& stage, int64_t in_flight,
                                   const std::optional<Bytes>& memory) const {
-    ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(stage.submesh), group.first_device));
+    ALPA_TRY(const cost::Model model,
+             cost::MakeModel(cluster_, LogicalMesh(stage.submesh, stage.variant.id), group.first_device));
     intra::PlanStepOptions options;
     options.memory = memory;
     options.explain = 0;

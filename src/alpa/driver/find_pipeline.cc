@@ -223,7 +223,7 @@ plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& c
     out.recompute = ChoiceOf(v.id).recompute;
     out.placement = {stage.first_host, stage.submesh.hosts, stage.first_device, stage.submesh.devices,
                      types[static_cast<size_t>(stage.submesh.type)]};
-    out.layout.mesh = LogicalMesh(stage.submesh);
+    out.layout.mesh = LogicalMesh(stage.submesh, v.id);
     out.prediction = {Seconds(v.forward), Seconds(v.backward), Seconds(v.weight),  Seconds(v.per_step),
                       bytes(v.state),     bytes(v.activation), bytes(v.workspace), bytes(v.memory(stage.in_flight)),
                       stage.in_flight};
