@@ -380,6 +380,7 @@ int Main(int argc, char** argv) {
     c.layering = Get(frontend::FindLayers(c.loaded.step.module, c.loaded.analysis, layers));
     c.costs = Get(driver::StageCosts::Make(c.loaded, c.layering, c.cluster, driver::PricesOf(c.options)));
     c.exact_options = driver::ExactOf(c.options);
+    c.exact_options.costs = c.costs.get();
     c.exact = std::make_unique<driver::ExactStages>(c.loaded, c.layering, c.cluster, c.exact_options);
   };
   bool branches = true, gather = true;

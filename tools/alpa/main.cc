@@ -192,8 +192,9 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_flag("--measure-again", options->measure_again, "forget what was measured before")->needs(measure);
   command->add_option("-o,--out", options->out, "write the plan here");
   command
-      ->add_option("--time-limit", options->time_limit,
-                   "seconds for each sharding problem (default: 10 on one mesh, 0.4 for a stage)")
+      ->add_option(
+          "--time-limit", options->time_limit,
+          "seconds for each sharding problem (default: 10 on one mesh; for a stage a fixed amount of work, some 0.4 s)")
       ->check(CLI::PositiveNumber);
   command->add_option("--gap", options->gap, "stop when the plan is proven this close to the best, e.g. 0.01")
       ->check(CLI::NonNegativeNumber)

@@ -354,6 +354,7 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   out.times.simulate = watch.Lap();
 
   ExactOptions exact = ExactOf(options);
+  exact.costs = costs.get();
   const double priced = out.ranked.front().simulated.value;
   exact.progress = [&](double share) { report("stages", share, priced); };
   ALPA_RETURN_IF_ERROR(SolveBest(loaded, cluster, *costs, options, exact, &out));

@@ -42,7 +42,7 @@ struct FindPipelineOptions {
   bool unstack = true;   // take parameters of a scan over layers apart, so that each stage holds its own
   int threads = 0;
   double gap = 0.005;                         // of exact solves
-  Seconds time_limit{0.4};                    // for each of them
+  std::optional<Seconds> time_limit;          // for each of them, as ExactOptions
   std::shared_ptr<LayerPrices> known_prices;  // as StageCostOptions::known
   std::function<void(std::string_view phase, double share, double best)>
       progress;  // best: seconds of a step, infinity: none

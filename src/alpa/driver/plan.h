@@ -30,10 +30,10 @@ struct PlanOptions {
   int top = 8;                        // so many plans are simulated and shown
   int exact = 3;                      // so many of them are solved exactly before the fastest is taken
   bool no_recompute = false;          // never compute forward again
-  bool per_microbatch = false;     // also where the step is not separable: batch statistics are those of a microbatch
-  bool half_sums = false;          // 16-bit gradients are added up in 16 bits
-  std::vector<std::string> pins;   // PATTERN=SPEC
-  double time_limit = 0;           // seconds for each sharding problem; 0: 10 on one mesh, 0.4 for a stage
+  bool per_microbatch = false;    // also where the step is not separable: batch statistics are those of a microbatch
+  bool half_sums = false;         // 16-bit gradients are added up in 16 bits
+  std::vector<std::string> pins;  // PATTERN=SPEC
+  double time_limit = 0;  // seconds for each sharding problem; 0: 10 on one mesh, a fixed amount of work for a stage
   std::optional<uint64_t> random;  // not a good plan but a random one of this seed, to test with (random_pipeline.h)
   int threads = 0;
   double gap = 0.005;         // good enough

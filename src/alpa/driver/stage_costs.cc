@@ -22,6 +22,7 @@ constexpr size_t kMostWeights = 8;
 // there are lines for ranges of sizes, each up to so many times the smallest of it.
 constexpr double kFarError = 0.05;
 constexpr int64_t kRange = 8;
+constexpr int kMixes = 4;  // steps in which the layers of a stage go over to a solution of less memory
 
 // Runs of neighbouring hosts that are alike: [first, last].
 struct HostRun {
@@ -126,7 +127,8 @@ std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh) {
   LogicalShape& first = shapes.front();
   for (cost::AxisMask mask = 0; mask < 1U << first.mesh.shape.size(); ++mask) {
     first.batch_axes.push_back(mask);
-    parts.insert(PartsOf(first.mesh, mask));
+    // Over the devices within hosts and not over the hosts is another thing than over as many that lie the other way.
+    if (submesh.hosts == 1 || mask != 2) parts.insert(PartsOf(first.mesh, mask));
   }
   for (int64_t k = submesh.devices - 1; k > 1; --k) {
     if (submesh.devices % k == 0 && parts.insert(size / k).second)
@@ -179,11 +181,13 @@ void StageCosts::FindClasses() {
         frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, layer, layer, false);
     const uint64_t hash = frontend::StructuralHash(segment, loaded_.analysis.batch);
     const auto [it, inserted] = ids.emplace(hash, static_cast<int>(programs_.size()));
+    class_of_layer_.push_back(it->second);
+    const bool same = inserted || frontend::SameOps(programs_[static_cast<size_t>(it->second)], segment);
+    origins_.push_back(same ? segment.op_origin : std::vector<ir::OpId>());
     if (inserted) {
       programs_.push_back(std::move(segment));
       hashes_.push_back(hash);
     }
-    class_of_layer_.push_back(it->second);
   }
 }
 
@@ -532,6 +536,57 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
     if (!beaten) kept.push_back(variants[a]);
   }
   return kept;
+}
+
+std::vector<std::vector<intra::LiesAs>> StageCosts::LayoutsOf(const frontend::Segment& stage, int first, int last,
+                                                              const inter::Submesh& submesh, int variant_id,
+                                                              int64_t microbatches) const {
+  const VariantChoice choice = ChoiceOf(variant_id);
+  const int64_t examples = batch_ / microbatches;
+  const int index = IndexOf(submesh);
+  ALPA_CHECK(index >= 0, "variants are of submeshes that are priced");
+  std::vector<std::vector<intra::LiesAs>> out;
+  std::vector<const LayerPrice*> layers;
+  for (const Row& row : priced_[static_cast<size_t>(index)].rows) {
+    const bool wanted = row.shape == choice.shape && row.batch_axes == choice.batch_axes &&
+                        row.least_examples <= examples && examples <= row.most_examples;
+    if (!wanted || row.weight_level < choice.weight_level) continue;
+    if (layers.empty()) {
+      layers = row.layers;
+      out.push_back(Mixed(stage, first, last, layers));
+      continue;
+    }
+    int done = first;
+    for (int part = 1; part <= kMixes; ++part) {
+      const int until = first + (last + 1 - first) * part / kMixes;
+      if (until == done) continue;
+      for (; done < until; ++done) layers[static_cast<size_t>(done)] = row.layers[static_cast<size_t>(done)];
+      out.push_back(Mixed(stage, first, last, layers));
+    }
+  }
+  return out;
+}
+
+// How the ops of `stage` lie where its layers have these prices.
+std::vector<intra::LiesAs> StageCosts::Mixed(const frontend::Segment& stage, int first, int last,
+                                             const std::vector<const LayerPrice*>& layers) const {
+  std::vector<intra::LiesAs> out(stage.module.ops.size());
+  const ir::Module& step = loaded_.step.module;
+  std::vector<intra::LiesAs> of_step(step.ops.size());
+  for (int layer = last; layer >= first; --layer) {  // what several read lies as the first wants it
+    const auto l = static_cast<size_t>(layer);
+    const ir::Module& own = programs_[static_cast<size_t>(class_of_layer_[l])].module;
+    for (size_t i = 0; i < origins_[l].size(); ++i) {
+      const auto origin = static_cast<size_t>(origins_[l][i]);
+      const bool of_border = own.ops[i].kind == ir::OpKind::kParameter && step.ops[origin].kind != own.ops[i].kind;
+      if (!of_border) of_step[origin] = {layers[l]->layouts.get(), static_cast<ir::OpId>(i)};
+    }
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto origin = static_cast<size_t>(stage.op_origin[i]);
+    if (stage.module.ops[i].kind == step.ops[origin].kind) out[i] = of_step[origin];
+  }
+  return out;
 }
 
 Bytes StageCosts::ActivationBytes(int last, int next_first, int64_t microbatches) const {

@@ -55,8 +55,7 @@ struct LogicalShape {
 
 // The logical meshes of a submesh of n devices. First hosts x devices (within a host the factors of its devices that
 // are nearest to a square), with all splits; then n / k x k, where k divides the devices of a host, with the batch over
-// the n / k, as far as no earlier one splits the batch into so many parts (4x4 on 2 hosts of 8: data parallel between
-// hosts and within them).
+// the n / k, where that is new (4x4 on 2 hosts of 8: data parallel between hosts and within them).
 std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh);
 
 // The first device of the cluster from which on `submesh` finds place. CHECKs that there is one.
@@ -88,6 +87,12 @@ class StageCosts final : public inter::StageCosts {
   Transfer TransferTime(int last, int next_first, const inter::TransferEnd& from, const inter::TransferEnd& to,
                         bool same_host, int64_t microbatches) const override;
 
+  // For each op of `stage`, which is cut out of layers first .. last: how it lies in the solutions of which the price
+  // of this variant is made; then the same with more and more layers in solutions that need less memory.
+  std::vector<std::vector<intra::LiesAs>> LayoutsOf(const frontend::Segment& stage, int first, int last,
+                                                    const inter::Submesh& submesh, int variant_id,
+                                                    int64_t microbatches) const;
+
   // Bytes of all values that one microbatch sends from layers up to `last` to layers from `next_first` on.
   Bytes ActivationBytes(int last, int next_first, int64_t microbatches) const;
   Bytes CotangentBytes(int last, int next_first, int64_t microbatches) const;
@@ -105,8 +110,8 @@ class StageCosts final : public inter::StageCosts {
     int64_t batch_parts = 1;
     int weight_level = 0;
     int64_t least_examples = 1, most_examples = 1;
-    std::vector<const intra::ProgramPrice*> layers;  // by layer
-    std::vector<intra::ProgramPrice> sums;           // sums[i]: of layers 0 .. i - 1
+    std::vector<const LayerPrice*> layers;  // by layer
+    std::vector<intra::ProgramPrice> sums;  // sums[i]: of layers 0 .. i - 1
   };
   // How the batch lies on borders: over which axes of which of the LogicalShapes.
   using Split = std::pair<int, cost::AxisMask>;
@@ -147,6 +152,8 @@ class StageCosts final : public inter::StageCosts {
   void AddUp(Priced* priced) const;
   void AddRows(const Split& split, int64_t least, int64_t most, Priced* priced) const;
   static std::vector<double> MemoryWeights(const Priced& priced, const Split& split, int64_t least, int64_t most);
+  std::vector<intra::LiesAs> Mixed(const frontend::Segment& stage, int first, int last,
+                                   const std::vector<const LayerPrice*>& layers) const;
   void FindSides();
   const Side& SideOf(const inter::Submesh& submesh) const;
   int IndexOf(const inter::Submesh& submesh) const;
@@ -158,8 +165,9 @@ class StageCosts final : public inter::StageCosts {
   int64_t batch_;               // examples, at least 1
   std::vector<int64_t> legal_;  // numbers of microbatches
   std::vector<int> class_of_layer_;
-  std::vector<frontend::Segment> programs_;  // by class
-  std::vector<uint64_t> hashes_;             // by class
+  std::vector<frontend::Segment> programs_;     // by class
+  std::vector<std::vector<ir::OpId>> origins_;  // by layer: the ops of the step that the ops of its class' program are
+  std::vector<uint64_t> hashes_;                // by class
   mutable std::mutex straight_mutex_;
   mutable std::map<std::pair<int, int>, bool> straight_;  // what IsStraight has found
   std::vector<inter::Submesh> submeshes_;
