@@ -169,6 +169,12 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
+      ->add_option("--submeshes", options->submeshes,
+                   "what a stage may lie on. regular: part of one host, or whole hosts; all: also some devices of each "
+                   "of several hosts; auto: all where hosts differ (7 of 8 devices), on up to 32 devices")
+      ->check(CLI::IsMember({"auto", "regular", "all"}))
+      ->capture_default_str();
+  command
       ->add_option("--exact", options->exact,
                    "so many of the best plans have their stages solved exactly, and the fastest is taken; prices, by "
                    "which the search goes, mislead where memory is tight")

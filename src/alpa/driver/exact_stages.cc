@@ -46,11 +46,11 @@ plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const 
 // Stages that have the same ops in the same order on the same kind of mesh, in microbatches of the same size, and run
 // as the same programs.
 struct ExactStages::Group {
-  using Key = std::tuple<int, int, int, int, bool, int64_t, bool>;
+  using Key = std::tuple<int, int, int, bool, int, bool, int64_t, bool>;
   Key key;
   std::map<int32_t, sharding::Spec> state;  // inputs that lie so
   std::unique_ptr<StageProgram> program;    // of the first of them
-  int64_t first_device = 0;
+  cost::Block block;
   std::optional<intra::PlannedStep> free;   // without a limit of memory
   std::optional<intra::PlannedStep> tight;  // the last one with a limit
   int64_t tight_in_flight = 0;
@@ -121,8 +121,8 @@ class ExactStages::Solver {
       auto program = std::make_unique<StageProgram>();
       program->segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage.first,
                                                   stage.last, choice.recompute);
-      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, LayoutId(choice),
-                           choice.recompute, job->found.microbatches, WeightApart(job->found));
+      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, stage.submesh.rectangle,
+                           LayoutId(choice), choice.recompute, job->found.microbatches, WeightApart(job->found));
       const std::map<int32_t, sharding::Spec> state =
           options_.state.empty() ? std::map<int32_t, sharding::Spec>() : options_.state[s];
       const auto known = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) {
@@ -136,7 +136,7 @@ class ExactStages::Solver {
         group = groups_.emplace_back(std::make_unique<Group>()).get();
         group->key = key;
         group->state = state;
-        group->first_device = cluster_.first_device(stage.first_host) + stage.first_device;
+        group->block = {stage.first_host, stage.submesh.hosts, stage.first_device, stage.submesh.devices};
         group->program = std::move(program);
         job->segments.push_back(nullptr);
       }
@@ -171,7 +171,7 @@ class ExactStages::Solver {
                                   const std::optional<Bytes>& memory) const {
     const inter::Stage& stage = at.stage();
     ALPA_TRY(const cost::Model model,
-             cost::MakeModel(cluster_, LogicalMesh(stage.submesh, stage.variant.id), group.first_device));
+             cost::MakeModel(cluster_, LogicalMesh(stage.submesh, stage.variant.id), group.block));
     intra::PlanStepOptions options;
     options.memory = memory;
     options.explain = 0;

@@ -26,6 +26,7 @@ struct PlanOptions {
   std::string microbatches = "auto";  // or a number; auto on one mesh: 1
   std::string schedule = "auto";      // or gpipe, 1f1b, interleaved, zb-h1
   std::string stages = "auto";        // or a number
+  std::string submeshes = "auto";     // or regular, all: see UsesRectangles in find_pipeline.h
   int layers = 0;                     // that the model is cut into for stages; 0: found out
   int top = 8;                        // so many plans are simulated and shown
   int exact = 3;                      // so many of them are solved exactly before the fastest is taken

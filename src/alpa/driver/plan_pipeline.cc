@@ -100,6 +100,7 @@ Result<FindPipelineOptions> ReadPipelineOptions(const PlanOptions& options) {
     ALPA_TRY(const int64_t stages, Count("--stages", options.stages));
     find.stages = static_cast<int>(std::min<int64_t>(stages, 1'000'000));
   }
+  if (options.submeshes != "auto") find.rectangles = options.submeshes == "all";
   for (const auto schedule :
        {inter::Schedule::kGpipe, inter::Schedule::k1F1B, inter::Schedule::kInterleaved, inter::Schedule::kZbH1}) {
     if (options.schedule == inter::Name(schedule)) find.schedules = {schedule};

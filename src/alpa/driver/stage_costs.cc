@@ -99,11 +99,11 @@ std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster) {
   return hosts;
 }
 
-std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster) {
+std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster, bool rectangles) {
   int most = 0;  // neighbouring hosts that are alike
   for (const HostRun& run : Runs(cluster)) most = std::max(most, run.hosts);
   std::vector<inter::Submesh> submeshes;
-  for (const inter::Submesh& submesh : inter::SubmeshChoices(HostsOf(cluster))) {
+  for (const inter::Submesh& submesh : inter::SubmeshChoices(HostsOf(cluster), rectangles)) {
     const int h = submesh.hosts;
     const bool round = h <= kAllHostCounts || (h & (h - 1)) == 0 || h == most;
     if (submesh.size() <= cluster::kMaxDevices && round) submeshes.push_back(submesh);
@@ -137,14 +137,20 @@ std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh) {
   return shapes;
 }
 
-int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
-  for (const HostRun& run : Runs(cluster)) {
-    const bool fits = submesh.hosts == 1 ? submesh.devices <= run.devices
-                                         : submesh.hosts <= run.hosts && submesh.devices == run.devices;
-    if (run.type == submesh.type && fits) return cluster.first_device(static_cast<int>(run.first));
+cost::Block FirstBlock(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
+  const std::vector<std::string> types = DeviceTypes(cluster);
+  const std::string& type = types[static_cast<size_t>(submesh.type)];
+  const auto fits = [&](const cluster::Host& host) {
+    const bool whole = submesh.hosts > 1 && !submesh.rectangle;
+    return host.device_type == type && (whole ? host.devices == submesh.devices : host.devices >= submesh.devices);
+  };
+  for (size_t first = 0; first + static_cast<size_t>(submesh.hosts) <= cluster.hosts.size(); ++first) {
+    const auto begin = cluster.hosts.begin() + static_cast<std::ptrdiff_t>(first);
+    if (std::all_of(begin, begin + submesh.hosts, fits))
+      return {static_cast<int>(first), submesh.hosts, 0, submesh.devices};
   }
   ALPA_CHECK(false, "the cluster has such a submesh");
-  return 0;
+  return {};
 }
 
 int VariantId(const VariantChoice& choice) {
@@ -167,7 +173,7 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   costs->FindClasses();
   costs->FindTransfers();
   costs->FindStepEdges();
-  costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster) : options.submeshes;
+  costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster, options.rectangles) : options.submeshes;
   costs->FindSides();
   costs->by_count_ = inter::PlacedByCount(HostsOf(cluster));
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
@@ -325,7 +331,7 @@ Result<bool> StageCosts::IsStraight(int type, int layer_class) const {
   }
   inter::Submesh one;
   one.type = type;
-  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one, 0), FirstDevice(cluster_, one)));
+  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one, 0), FirstBlock(cluster_, one)));
   StageProgram program;
   program.segment = programs_[static_cast<size_t>(layer_class)];
   ALPA_RETURN_IF_ERROR(SizeSmall(SizesFor(legal_, batch_, 1), &program, legal_.front()));
@@ -344,7 +350,7 @@ Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class)
   const std::vector<LogicalShape> shapes = LogicalShapes(submeshes_[submesh]);
   for (size_t s = 0; s < shapes.size(); ++s) {
     ALPA_TRY(const cost::Model model,
-             cost::MakeModel(cluster_, shapes[s].mesh, FirstDevice(cluster_, submeshes_[submesh])));
+             cost::MakeModel(cluster_, shapes[s].mesh, FirstBlock(cluster_, submeshes_[submesh])));
     for (const cost::AxisMask mask : shapes[s].batch_axes) {
       ALPA_RETURN_IF_ERROR(
           PriceSplit({static_cast<int>(s), mask}, model, submeshes_[submesh].type, layer_class, &program, &prices));
@@ -463,11 +469,9 @@ std::vector<double> StageCosts::MemoryWeights(const Priced& priced, const Split&
 }
 
 void StageCosts::FindSides() {
-  const std::vector<int> host_of_device = cluster_.HostOfDevice();
   for (const inter::Submesh& submesh : submeshes_) {
     Side side;
-    side.host =
-        &cluster_.hosts[static_cast<size_t>(host_of_device[static_cast<size_t>(FirstDevice(cluster_, submesh))])];
+    side.host = &cluster_.hosts[static_cast<size_t>(FirstBlock(cluster_, submesh).first_host)];
     for (const LogicalShape& shape : LogicalShapes(submesh)) {
       side.copies_of.emplace_back();
       for (cost::AxisMask mask = 0; mask < 1U << shape.mesh.shape.size(); ++mask)

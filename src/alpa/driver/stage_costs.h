@@ -31,6 +31,7 @@ struct StageCostOptions {
   bool recompute = true;     // also stages that compute their forward pass again
   bool local_gather = true;  // copies on a receiving mesh are made there rather than sent one by one (Alpa §6)
   intra::PriceOptions price;
+  bool rectangles = false;                // as inter::SearchProblem
   std::vector<inter::Submesh> submeshes;  // those to price; empty: PricedSubmeshes
   std::shared_ptr<LayerPrices> known;     // of this step, on this cluster, by these options; null: nothing is known
   int threads = 0;                        // 0: one per core
@@ -45,7 +46,8 @@ std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster);
 std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster);
 
 // The submeshes that are priced: of those the search can use, beyond four hosts only powers of two and all of them.
-std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster);
+// `rectangles`: as inter::SearchProblem.
+std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster, bool rectangles = false);
 
 // A logical mesh of a submesh, with the splits of the batch on stages' borders that are tried on it.
 struct LogicalShape {
@@ -58,8 +60,8 @@ struct LogicalShape {
 // the n / k, where that is new (4x4 on 2 hosts of 8: data parallel between hosts and within them).
 std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh);
 
-// The first device of the cluster from which on `submesh` finds place. CHECKs that there is one.
-int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh);
+// The first devices of the cluster that are such a submesh. CHECKs that there are.
+cost::Block FirstBlock(const cluster::Cluster& cluster, const inter::Submesh& submesh);
 
 // Which numbers a StageVariant::id stands for.
 struct VariantChoice {

@@ -19,7 +19,7 @@ struct Step {
   int32_t next = -1, other = -1;
   int32_t chain = 0, begin = 0, end = 0;
   int32_t klass = 0, choice = -1;
-  int32_t used = 0;
+  Place place;
 };
 
 // Stages to the end beyond which no choice depends on their number.
@@ -45,7 +45,7 @@ class ChainSearch {
         states_(states),
         places_(space.orders[cell.order]),
         depth_that_matters_(DepthThatMatters(costs.table, cell.schedule)),
-        fronts_(costs.tables.classes(), static_cast<int>(places_.order.size())) {}
+        fronts_(costs.tables.classes(), static_cast<int>(places_.order.size() + places_.strips.size())) {}
 
   std::optional<FoundLatency> Run();
 
@@ -58,10 +58,11 @@ class ChainSearch {
     std::vector<std::vector<Label>> open;  // candidates by position
     std::vector<size_t> compact_at;
   };
-  // A label with a transfer to a stage of the class at hand in front of it and a place for that stage.
+  // A label with a transfer to a stage of the class at hand in front of it and a place for that stage. `free`: of the
+  // devices used, those that stages in front may still have.
   struct Joined {
     double transfer = 0, latency = 0;  // the latter with the transfer
-    int32_t used = 0, depth = 0, stages = 0, host = 0, step = 0;
+    int32_t used = 0, free = 0, depth = 0, stages = 0, host = 0, step = 0;
   };
   // Labels of one front, with the rows of transfers to its heads: not on one host, on one.
   struct Group {
@@ -89,6 +90,8 @@ class ChainSearch {
   int32_t CapStages(int stages) const {
     return cell_.most_stages == std::numeric_limits<int>::max() ? std::min(stages, cell_.least_stages) : stages;
   }
+  // Heads as branches in front of them see them.
+  int64_t WithoutStrips(int64_t front);
   FoundPlan MakePlan(const Label& label) const;
 
   const StageSpace& space_;
@@ -126,9 +129,10 @@ void ChainSearch::Close(Chain* chain, int position, std::vector<Label>* labels) 
     step.chain = chain->number;
     step.begin = position;
     step.end = label.end;
-    step.klass = fronts_.Heads(label.front)[0].klass;
+    const Head head = fronts_.Heads(label.front)[0];
+    step.klass = head.klass;
     step.choice = label.choice;
-    step.used = label.used;
+    step.place = {label.used, head.host};
     label.step = static_cast<int32_t>(steps_.size());
     label.choice = -1;
     steps_.push_back(step);
@@ -139,25 +143,26 @@ void ChainSearch::Close(Chain* chain, int position, std::vector<Label>* labels) 
 void ChainSearch::Join(const Chain& chain, const ClassAt& of_class, const std::vector<Group>& groups,
                        const std::vector<Label>& labels) {
   const int submesh = costs_.tables.At(of_class.klass).submesh;
-  const auto size = static_cast<int>(space_.submeshes[submesh].size());
   joined_.clear();
   for (const Group& group : groups) {
     for (size_t l = group.begin; l < group.end; ++l) {
       const Label& label = labels[l];
-      if (label.used + size > chain.devices && places_.by_count) continue;
-      for (const Place& place : places_.At(label.used, submesh)) {
-        if (place.used > chain.devices) continue;
+      const auto add = [&](const Place& place, bool beside) {
+        if (place.used > chain.devices) return;
         double transfer = 0;
         for (size_t h = 0; h < group.heads.size(); ++h) {
-          const bool same_host = place.host >= 0 && place.host == group.heads[h].host;
+          const int host = group.heads[h].host;
+          const bool same_host = beside || (place.host >= 0 && place.host == host && places_.StripOf(host) == nullptr);
           transfer += costs_.transfers->Seconds(same_host ? group.together[h] : group.apart[h], of_class.klass);
         }
-        if (of_class.least + transfer > query_.most || label.latency + transfer + of_class.least >= chain.below) {
-          continue;
-        }
-        joined_.push_back(
-            {transfer, label.latency + transfer, place.used, label.depth, label.stages, place.host, label.step});
-      }
+        if (of_class.least + transfer > query_.most || label.latency + transfer + of_class.least >= chain.below) return;
+        joined_.push_back({transfer, label.latency + transfer, place.used, places_.Free(place.host), label.depth,
+                           label.stages, place.host, label.step});
+      };
+      for (const Place& place : places_.At(label.used, submesh)) add(place, false);
+      if (group.heads.size() != 1) continue;
+      if (const auto place = places_.Beside({label.used, group.heads[0].host}, space_.submeshes[submesh]))
+        add(*place, true);
     }
   }
   KeepBestJoined();
@@ -209,16 +214,20 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
       const double fastest = table.choices[start.from].latency;
       const int most_used = chain->devices - bounds_.devices[chain->number][start.begin];
       for (const Joined& joined : joined_) {
-        if (joined.used > most_used) break;
+        const int used = joined.used - joined.free;
+        if (used > most_used) {
+          if (places_.strips.empty()) break;
+          continue;
+        }
         if (fastest + joined.transfer > query_.most) continue;
-        if (!Promising(*chain, start.begin, joined.used, joined.latency + fastest)) continue;
+        if (!Promising(*chain, start.begin, used, joined.latency + fastest)) continue;
         if (joined.stages + 1 > cell_.most_stages) continue;
         const int64_t in_flight = InFlight(cell_.schedule, table.microbatches, joined.depth + 1, cell_.most_stages);
         const StageChoice* choice = FastestThatFits(table, start, in_flight, joined.transfer, query_.most);
         if (choice == nullptr) continue;
         Label label;
         label.latency = joined.latency + choice->latency;
-        if (!Promising(*chain, start.begin, joined.used, label.latency)) continue;
+        if (!Promising(*chain, start.begin, used, label.latency)) continue;
         label.front = fronts_.Of(Head{flat.items[start.begin].first, of_class.klass, joined.host});
         label.used = joined.used;
         label.depth = CapDepth(joined.depth + 1);
@@ -230,6 +239,13 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
       }
     }
   }
+}
+
+int64_t ChainSearch::WithoutStrips(int64_t front) {
+  if (places_.strips.empty()) return front;
+  std::vector<Head> heads = fronts_.Heads(front);
+  for (Head& head : heads) head.host = places_.StripOf(head.host) == nullptr ? head.host : -1;
+  return fronts_.Of(heads);
 }
 
 // The branches of the block in front of `end` with stages of their own, in front of labels that look the same to them
@@ -263,7 +279,7 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
       const int used = places_.by_count ? 0 : label.used;
       if (searched_from != used) {
         Label behind;
-        behind.front = labels[from].front;
+        behind.front = WithoutStrips(labels[from].front);
         behind.used = used;
         behind.depth = labels[from].depth;
         of_branch = Search(*branch, {behind}, devices, below);
@@ -352,7 +368,7 @@ std::vector<Label> ChainSearch::Search(int number, std::vector<Label> behind, in
 FoundPlan ChainSearch::MakePlan(const Label& label) const {
   struct Found {
     Stage stage;
-    int used = 0;
+    PlaceInChain at;
   };
   std::vector<Found> found;
   std::vector<int32_t> open = {label.step};
@@ -366,7 +382,7 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
     if (step.choice < 0) continue;
     const FlatChain& chain = space_.graph.chains[step.chain];
     Found one;
-    one.used = step.used;
+    one.at = {step.place, step.chain};
     one.stage.first = chain.items[step.begin].first;
     one.stage.last = chain.items[step.end - 1].last;
     one.stage.submesh = space_.submeshes[costs_.tables.At(step.klass).submesh];
@@ -379,12 +395,12 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
   FoundPlan plan;
   plan.microbatches = costs_.tables.microbatches;
   plan.schedule = cell_.schedule;
-  std::vector<int> used;
+  std::vector<PlaceInChain> at;
   for (const Found& one : found) {
     plan.stages.push_back(one.stage);
-    used.push_back(one.used);
+    at.push_back(one.at);
   }
-  PlaceStages(space_.problem.hosts, places_, used, &plan.stages);
+  PlaceStages(space_.problem.hosts, places_, at, &plan.stages);
   LinkStages(space_.graph, &plan.stages);
   plan.seconds = EvaluatePlan(space_.problem, &plan);
   return plan;
@@ -408,7 +424,8 @@ std::optional<FoundLatency> ChainSearch::Run() {
 }  // namespace
 
 StageSpace MakeStageSpace(const SearchProblem& problem) {
-  StageSpace space{problem, Flatten(problem.graph, problem.layers), SubmeshChoices(problem.hosts), {}};
+  StageSpace space{
+      problem, Flatten(problem.graph, problem.layers), SubmeshChoices(problem.hosts, problem.rectangles), {}};
   for (const std::vector<int>& order : HostOrders(problem.hosts)) {
     space.orders.push_back(MakePlaces(problem.hosts, order, space.submeshes));
   }

@@ -42,9 +42,9 @@ class RandomCosts : public StageCosts {
   RandomCosts(uint64_t seed, const Options& options) : seed_(seed), options_(options) {}
 
   std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh, int64_t m) const override {
-    Draw random(
-        Mix({1, static_cast<uint64_t>(first), static_cast<uint64_t>(last), static_cast<uint64_t>(submesh.hosts),
-             static_cast<uint64_t>(submesh.devices), static_cast<uint64_t>(submesh.type), static_cast<uint64_t>(m)}));
+    Draw random(Mix({1, static_cast<uint64_t>(first), static_cast<uint64_t>(last), static_cast<uint64_t>(submesh.hosts),
+                     static_cast<uint64_t>(submesh.devices),
+                     static_cast<uint64_t>(submesh.type * 2 + (submesh.rectangle ? 1 : 0)), static_cast<uint64_t>(m)}));
     const auto below = [&](int64_t n) { return random.Below(n); };
     std::vector<StageVariant> variants;
     if (below(100) < options_.missing_percent) return variants;
@@ -100,6 +100,10 @@ class Exhaustive {
 
  private:
   using Ranges = std::vector<std::pair<int, int>>;  // layers of the stages
+  // Hosts that a rectangle has begun: the first one, the next device and how many are left, of each.
+  struct Begun {
+    int host = -1, next = 0, free = 0;
+  };
 
   static std::pair<int, int> LayersOf(const Chain::Item& item) {
     if (item.branches.empty()) return {item.layer, item.layer};
@@ -108,7 +112,17 @@ class Exhaustive {
   // All partitions of the items from `at` on.
   static std::vector<Ranges> Partitions(const Chain& chain, size_t at);
   void Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan);
-  void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position);
+  void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position, const Begun& begun);
+  void Pack(FoundPlan* plan, size_t stage, int64_t used, int strips, int free);
+  // Whether stage `stage` may share hosts with the one in front of it, both rectangles.
+  static bool MayShare(const FoundPlan& plan, size_t stage) {
+    if (stage == 0 || plan.stages[stage - 1].next != std::vector<int>{static_cast<int>(stage)}) return false;
+    int readers = 0;
+    for (const Stage& other : plan.stages)
+      readers += static_cast<int>(std::count(other.next.begin(), other.next.end(), static_cast<int>(stage)));
+    const Submesh &a = plan.stages[stage - 1].submesh, &b = plan.stages[stage].submesh;
+    return readers == 1 && a.rectangle && b.rectangle && a.hosts == b.hosts && a.type == b.type;
+  }
   void Count(FoundPlan* plan);
   void Interleave(const Ranges& ranges, FoundPlan* plan);
   bool PlaceRanks(const std::vector<int>& order, FoundPlan* plan, int ranks) const;
@@ -172,6 +186,17 @@ inline std::vector<Submesh> Exhaustive::Submeshes() const {
     const auto equal = std::count(hosts_.begin(), hosts_.end(), std::pair<int, int>(type, devices));
     for (int n = 2; n <= equal; ++n) add({n, devices, type});  // those that never lie together find no place
   }
+  for (size_t first = 0; first < hosts_.size() && problem_.rectangles; ++first) {
+    int least = hosts_[first].second, most = least;
+    for (size_t last = first + 1; last < hosts_.size() && hosts_[last].first == hosts_[first].first; ++last) {
+      least = std::min(least, hosts_[last].second);
+      most = std::max(most, hosts_[last].second);
+      for (int n = 1; n <= least; ++n) {
+        if (n == most || ((n & (n - 1)) != 0 && least % n != 0)) continue;
+        add({static_cast<int>(last - first) + 1, n, hosts_[first].first, true});
+      }
+    }
+  }
   return all;
 }
 
@@ -183,9 +208,16 @@ inline void Exhaustive::Count(FoundPlan* plan) {
 }
 
 // All ways to put the stages from `stage` on at or behind device `position` of the order.
-inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position) {
+inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position,
+                              const Begun& begun) {
   if (stage == plan->stages.size()) return Count(plan);
   Stage& one = plan->stages[stage];
+  if (MayShare(*plan, stage) && begun.free >= one.submesh.devices) {
+    one.first_host = begun.host;
+    one.first_device = begun.next;
+    Place(plan, order, stage + 1, position,
+          {begun.host, begun.next + one.submesh.devices, begun.free - one.submesh.devices});
+  }
   int start = 0;
   for (size_t at = 0; at < order.size(); ++at) {
     const auto& [type, devices] = hosts_[order[at]];
@@ -193,30 +225,52 @@ inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, si
       for (int first = std::max(0, position - start); first + one.submesh.devices <= devices; ++first) {
         one.first_host = order[at];
         one.first_device = first;
-        Place(plan, order, stage + 1, start + first + one.submesh.devices);
+        Place(plan, order, stage + 1, start + first + one.submesh.devices, {});
       }
     }
     if (one.submesh.hosts > 1 && start >= position && at + one.submesh.hosts <= order.size()) {
-      bool whole = true;
+      bool whole = true, wide = true;
+      int least = devices, all = 0;
       for (int h = 0; h < one.submesh.hosts; ++h) {
-        whole = whole && hosts_[order[at + h]] == std::pair<int, int>(one.submesh.type, one.submesh.devices);
+        const auto& host = hosts_[order[at + h]];
+        const bool together = order[at + h] == order[at] + h && host.first == one.submesh.type;
+        whole = whole && together && host.second == one.submesh.devices;
+        wide = wide && together && host.second >= one.submesh.devices;
+        least = std::min(least, host.second);
+        all += host.second;
       }
-      if (whole) {
-        one.first_host = order[at];
-        one.first_device = 0;
-        Place(plan, order, stage + 1, start + static_cast<int>(one.submesh.size()));
+      one.first_host = order[at];
+      one.first_device = 0;
+      if (one.submesh.rectangle ? wide && !whole : whole) {
+        const int left = one.submesh.rectangle ? least - one.submesh.devices : 0;
+        Place(plan, order, stage + 1, start + all, {one.first_host, one.submesh.devices, left});
       }
     }
     start += devices;
   }
 }
 
+// By count, where only what shares hosts matters: `free` devices are left of each host of the last strip.
+inline void Exhaustive::Pack(FoundPlan* plan, size_t stage, int64_t used, int strips, int free) {
+  if (used > static_cast<int64_t>(hosts_.size()) * hosts_[0].second) return;
+  if (stage == plan->stages.size()) return Count(plan);
+  Stage& one = plan->stages[stage];
+  if (!one.submesh.rectangle) return Pack(plan, stage + 1, used + one.submesh.size(), strips, 0);
+  if (MayShare(*plan, stage) && free >= one.submesh.devices) {
+    one.first_host = strips - 1;
+    Pack(plan, stage + 1, used, strips, free - one.submesh.devices);
+  }
+  one.first_host = strips;
+  Pack(plan, stage + 1, used + int64_t{one.submesh.hosts} * hosts_[0].second, strips + 1,
+       hosts_[0].second - one.submesh.devices);
+}
+
 inline void Exhaustive::Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan) {
   if (devices < 0) return;
   if (stage == ranges.size()) {
     LinkStages(problem_, plan);
-    if (ByCount()) return Count(plan);
-    for (const std::vector<int>& order : orders_) Place(plan, order, 0, 0);
+    if (ByCount()) return Pack(plan, 0, 0, 0, 0);
+    for (const std::vector<int>& order : orders_) Place(plan, order, 0, 0, {});
     return;
   }
   Stage& one = plan->stages[stage];
@@ -246,7 +300,8 @@ inline bool Exhaustive::PlaceRanks(const std::vector<int>& order, FoundPlan* pla
         device = left;
       } else if (submesh.hosts > 1 && left == hosts_[order[at]].second && at + 1 >= submesh.hosts &&
                  std::all_of(order.begin() + (at + 1 - submesh.hosts), order.begin() + (at + 1),
-                             [&](int h) { return hosts_[h] == wanted; })) {
+                             [&](int h) { return hosts_[h] == wanted; }) &&
+                 order[at] - order[at + 1 - submesh.hosts] == submesh.hosts - 1) {
         at -= submesh.hosts;
         host = order[at + 1];
         left = at < 0 ? 0 : hosts_[order[at]].second;
@@ -283,6 +338,7 @@ inline void Exhaustive::Interleave(const Ranges& ranges, FoundPlan* plan) {
   for (int ranks = 2; 2 * ranks <= stages; ++ranks) {
     if (stages % ranks != 0 || plan->microbatches % ranks != 0) continue;
     for (const Submesh& submesh : submeshes_) {
+      if (submesh.rectangle) continue;
       for (int s = 0; s < stages; ++s) {
         plan->stages[s].submesh = submesh;
         plan->stages[s].chunk = s / ranks;
