@@ -71,15 +71,15 @@ class ChainSearch {
     std::vector<TransferTable::Row*> apart, together;
   };
 
-  std::vector<Label> Search(int number, std::vector<Label> behind, int devices, double below);
+  std::vector<Label> Search(int number, int end, std::vector<Label> behind, int devices, double below);
   void Close(Chain* chain, int position, std::vector<Label>* labels);
   void Extend(Chain* chain, int end, const std::vector<Label>& labels);
   void Join(const Chain& chain, const ClassAt& of_class, const std::vector<Group>& groups,
             const std::vector<Label>& labels);
   void KeepBestJoined();
-  void Split(Chain* chain, int end, const std::vector<Label>& labels);
-  std::vector<Label> SearchBranches(const Chain& chain, int end, const std::vector<Label>& labels, size_t from,
-                                    size_t to);
+  void Split(Chain* chain, int end, int last_end, const std::vector<Label>& labels);
+  std::vector<Label> SearchBranches(const Chain& chain, int end, int last_end, const std::vector<Label>& labels,
+                                    size_t from, size_t to);
   void Offer(Chain* chain, int position, const Label& label);
   bool Promising(const Chain& chain, int position, int used, double latency) const {
     const int left = chain.devices - used;
@@ -228,7 +228,7 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
         Label label;
         label.latency = joined.latency + choice->latency;
         if (!Promising(*chain, start.begin, used, label.latency)) continue;
-        label.front = fronts_.Of(Head{flat.items[start.begin].first, of_class.klass, joined.host});
+        label.front = fronts_.Of(Head{flat.FirstLayer(start.begin), of_class.klass, joined.host});
         label.used = joined.used;
         label.depth = CapDepth(joined.depth + 1);
         label.stages = CapStages(joined.stages + 1);
@@ -248,10 +248,11 @@ int64_t ChainSearch::WithoutStrips(int64_t front) {
   return fronts_.Of(heads);
 }
 
-// The branches of the block in front of `end` with stages of their own, in front of labels that look the same to them
-// (from .. to - 1). Latency and (by count) devices are those of the branches alone; `front` has all their heads.
-std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, const std::vector<Label>& labels,
-                                               size_t from, size_t to) {
+// The branches of the block in front of `end`, the last of them up to item `last_end`, with stages of their own, in
+// front of labels that look the same to them (from .. to - 1). Latency and (by count) devices are those of the branches
+// alone; `front` has all their heads.
+std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, int last_end,
+                                               const std::vector<Label>& labels, size_t from, size_t to) {
   const std::vector<int>& branches = space_.graph.chains[chain.number].items[end - 1].branches;
   int least_used = labels[from].used;
   double least_latency = labels[from].latency;
@@ -259,8 +260,11 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
     least_used = std::min(least_used, labels[l].used);
     least_latency = std::min(least_latency, labels[l].latency);
   }
+  const auto end_of = [&](int branch) {
+    return branch == branches.back() ? last_end : space_.graph.chains[branch].size();
+  };
   int64_t need = bounds_.devices[chain.number][end - 1];
-  for (const int branch : branches) need += bounds_.devices[branch].back();
+  for (const int branch : branches) need += bounds_.devices[branch][end_of(branch)];
   if (least_used + need > chain.devices) return {};
   const int left = chain.devices - least_used - static_cast<int>(need - bounds_.devices[chain.number][end - 1]);
   const double below = chain.below - least_latency - bounds_.latency[chain.number][end - 1][left];
@@ -271,7 +275,7 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
   std::vector<Label> all = {start};
   for (auto branch = branches.rbegin(); branch != branches.rend(); ++branch) {
     // What the others need at least is theirs.
-    need -= bounds_.devices[*branch].back();
+    need -= bounds_.devices[*branch][end_of(*branch)];
     const int devices = chain.devices - static_cast<int>(need) - (places_.by_count ? least_used : 0);
     std::vector<Label> more, of_branch;
     int searched_from = -1;
@@ -282,7 +286,9 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
         behind.front = WithoutStrips(labels[from].front);
         behind.used = used;
         behind.depth = labels[from].depth;
-        of_branch = Search(*branch, {behind}, devices, below);
+        // Where nothing is left of the last branch, what is in front of the block reads from the stage behind it.
+        of_branch = end_of(*branch) == 0 ? std::vector<Label>{behind}
+                                         : Search(*branch, end_of(*branch), {behind}, devices, below);
         searched_from = used;
       }
       for (const Label& one : of_branch) {
@@ -310,13 +316,14 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
     }
     all = std::move(more);
     // What was needed for this branch is in Label::used now; in order, places count from the end of all devices.
-    if (places_.by_count) need += bounds_.devices[*branch].back();
+    if (places_.by_count) need += bounds_.devices[*branch][end_of(*branch)];
   }
   return all;
 }
 
-// Puts the block in front of `end`, taken apart, in front of the labels there.
-void ChainSearch::Split(Chain* chain, int end, const std::vector<Label>& labels) {
+// Puts the block in front of `end`, taken apart, in front of `labels`: those behind the block, or (last_end less than
+// the size of the last branch) of stages that have the rest of the last branch too.
+void ChainSearch::Split(Chain* chain, int end, int last_end, const std::vector<Label>& labels) {
   std::vector<Label> sorted = labels;
   const auto looks = [&](const Label& label) {
     return std::tuple(label.front, label.depth, places_.by_count ? 0 : label.used);
@@ -324,7 +331,7 @@ void ChainSearch::Split(Chain* chain, int end, const std::vector<Label>& labels)
   std::stable_sort(sorted.begin(), sorted.end(), [&](const Label& a, const Label& b) { return looks(a) < looks(b); });
   for (size_t from = 0, to = 0; from < sorted.size(); from = to) {
     while (to < sorted.size() && looks(sorted[to]) == looks(sorted[from])) ++to;
-    const std::vector<Label> branches = SearchBranches(*chain, end, sorted, from, to);
+    const std::vector<Label> branches = SearchBranches(*chain, end, last_end, sorted, from, to);
     for (size_t l = from; l < to; ++l) {
       for (const Label& block : branches) {
         Label label = block;
@@ -344,22 +351,28 @@ void ChainSearch::Split(Chain* chain, int end, const std::vector<Label>& labels)
   }
 }
 
-// Labels at the beginning of a chain, in front of those behind it.
-std::vector<Label> ChainSearch::Search(int number, std::vector<Label> behind, int devices, double below) {
+// Labels at the beginning of a chain, in front of those behind its first `size` items.
+std::vector<Label> ChainSearch::Search(int number, int size, std::vector<Label> behind, int devices, double below) {
   const FlatChain& flat = space_.graph.chains[number];
   Chain chain;
   chain.number = number;
   chain.devices = devices;
   chain.below = below;
-  chain.open.resize(static_cast<size_t>(flat.size()) + 1);
+  chain.open.resize(static_cast<size_t>(flat.positions()));
   chain.compact_at.assign(chain.open.size(), kCompactAt);
   std::vector<Label> labels = std::move(behind);
-  for (int end = flat.size(); end > 0; --end) {
-    if (end < flat.size()) Close(&chain, end, &labels);
-    if (labels.empty()) continue;
+  for (int end = size; end > 0; --end) {
+    if (end < size) Close(&chain, end, &labels);
     if (stopped_()) return {};
-    Extend(&chain, end, labels);
-    if (!flat.items[end - 1].branches.empty()) Split(&chain, end, labels);
+    if (!labels.empty()) Extend(&chain, end, labels);
+    const std::vector<int>& branches = flat.items[end - 1].branches;
+    if (branches.empty()) continue;
+    if (!labels.empty()) Split(&chain, end, space_.graph.chains[branches.back()].size(), labels);
+    for (int at = flat.size() + 1; at < flat.positions(); ++at) {
+      if (flat.CrossingAt(at)->item != end - 1) continue;
+      Close(&chain, at, &labels);
+      if (!labels.empty()) Split(&chain, end, flat.CrossingAt(at)->position, labels);
+    }
   }
   Close(&chain, 0, &labels);
   return labels;
@@ -383,7 +396,7 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
     const FlatChain& chain = space_.graph.chains[step.chain];
     Found one;
     one.at = {step.place, step.chain};
-    one.stage.first = chain.items[step.begin].first;
+    one.stage.first = chain.FirstLayer(step.begin);
     one.stage.last = chain.items[step.end - 1].last;
     one.stage.submesh = space_.submeshes[costs_.tables.At(step.klass).submesh];
     one.stage.variant =
@@ -409,7 +422,7 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
 std::optional<FoundLatency> ChainSearch::Run() {
   Label end;
   end.front = fronts_.Of(std::vector<Head>{});
-  const std::vector<Label> labels = Search(0, {end}, places_.devices, query_.below);
+  const std::vector<Label> labels = Search(0, space_.graph.chains[0].size(), {end}, places_.devices, query_.below);
   const Label* best = nullptr;
   for (const Label& label : labels) {
     if (label.stages < cell_.least_stages || label.stages > cell_.most_stages) continue;

@@ -109,19 +109,30 @@ class Exhaustive {
     if (item.branches.empty()) return {item.layer, item.layer};
     return {LayersOf(item.branches.front().items.front()).first, LayersOf(item.branches.back().items.back()).second};
   }
+  // Whether layer `first` comes behind layer `last` in one chain, rather than in another branch.
+  static bool Follows(const Chain& chain, int last, int first) {
+    for (size_t i = 0; i < chain.items.size(); ++i) {
+      if (i > 0 && LayersOf(chain.items[i - 1]).second == last && LayersOf(chain.items[i]).first == first) return true;
+      for (const Chain& branch : chain.items[i].branches) {
+        if (Follows(branch, last, first)) return true;
+      }
+    }
+    return false;
+  }
   // All partitions of the items from `at` on.
   static std::vector<Ranges> Partitions(const Chain& chain, size_t at);
   void Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan);
   void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position, const Begun& begun);
   void Pack(FoundPlan* plan, size_t stage, int64_t used, int strips, int free);
   // Whether stage `stage` may share hosts with the one in front of it, both rectangles.
-  static bool MayShare(const FoundPlan& plan, size_t stage) {
+  bool MayShare(const FoundPlan& plan, size_t stage) const {
     if (stage == 0 || plan.stages[stage - 1].next != std::vector<int>{static_cast<int>(stage)}) return false;
     int readers = 0;
     for (const Stage& other : plan.stages)
       readers += static_cast<int>(std::count(other.next.begin(), other.next.end(), static_cast<int>(stage)));
     const Submesh &a = plan.stages[stage - 1].submesh, &b = plan.stages[stage].submesh;
-    return readers == 1 && a.rectangle && b.rectangle && a.hosts == b.hosts && a.type == b.type;
+    const bool in_a_row = Follows(problem_.graph, plan.stages[stage - 1].last, plan.stages[stage].first);
+    return in_a_row && readers == 1 && a.rectangle && b.rectangle && a.hosts == b.hosts && a.type == b.type;
   }
   void Count(FoundPlan* plan);
   void Interleave(const Ranges& ranges, FoundPlan* plan);
@@ -164,6 +175,29 @@ inline std::vector<Exhaustive::Ranges> Exhaustive::Partitions(const Chain& chain
     apart = std::move(longer);
   }
   add(apart, at + 1);
+  // The same with the end of the last branch in one stage with what follows.
+  const std::vector<Chain>& branches = chain.items[at].branches;
+  for (size_t keep = 0; keep < branches.back().items.size(); ++keep) {
+    std::vector<Ranges> fronts = {{}};
+    for (size_t b = 0; b < branches.size(); ++b) {
+      Chain part = branches[b];
+      if (b + 1 == branches.size()) part.items.resize(keep);
+      std::vector<Ranges> longer;
+      for (const Ranges& front : fronts) {
+        for (const Ranges& back : Partitions(part, 0)) {
+          longer.push_back(front);
+          longer.back().insert(longer.back().end(), back.begin(), back.end());
+        }
+      }
+      fronts = std::move(longer);
+    }
+    for (size_t end = at + 2; end <= chain.items.size(); ++end) {
+      std::vector<Ranges> crossing = fronts;
+      for (Ranges& ranges : crossing)
+        ranges.emplace_back(LayersOf(branches.back().items[keep]).first, LayersOf(chain.items[end - 1]).second);
+      add(crossing, end);
+    }
+  }
   return all;
 }
 
@@ -334,6 +368,14 @@ inline void Exhaustive::Interleave(const Ranges& ranges, FoundPlan* plan) {
   const int stages = static_cast<int>(ranges.size());
   for (int s = 0; s + 1 < stages; ++s) {
     if (plan->stages[s].next != std::vector<int>{s + 1}) return;  // branches
+  }
+  const auto whole = [&](int layer, bool first) {
+    return std::any_of(problem_.graph.items.begin(), problem_.graph.items.end(), [&](const Chain::Item& item) {
+      return (first ? LayersOf(item).first : LayersOf(item).second) == layer;
+    });
+  };
+  for (const auto& [first, last] : ranges) {
+    if (!whole(first, true) || !whole(last, false)) return;
   }
   for (int ranks = 2; 2 * ranks <= stages; ++ranks) {
     if (stages % ranks != 0 || plan->microbatches % ranks != 0) continue;
