@@ -12,6 +12,7 @@
 #include "alpa/driver/choose_plan.h"
 #include "alpa/driver/microbatches.h"
 #include "alpa/driver/plan_family.h"
+#include "alpa/driver/plan_notes.h"
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/random_pipeline.h"
 #include "alpa/driver/solve.h"
@@ -74,7 +75,13 @@ Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, c
                [&](const intra::PlannedStep& p) { return plan::Verify(p.plan, module); }, "json",
                [](const intra::PlannedStep& p) { return Result<std::string>(plan::ToJson(p.plan)); }));
   planned.plan.prediction->cluster = cluster.name;
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(planned.plan)));
+  if (!options.out.empty()) {
+    ALPA_TRY(plan::Notes notes, MeshNotes(loaded, model, planned, find.microbatches.empty() ? 1 : find.microbatches[0],
+                                          options.per_microbatch));
+    if (find.unlimited_memory) notes.memory_limits.clear();
+    if (find.memory) notes.memory_limits.front().second = *find.memory;
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(planned.plan), notes)));
+  }
   const std::string text = options.json ? report::PlanJson(module, model, planned)
                                         : report::PlanText(module, loaded.analysis.signature, model, planned);
   std::fputs(text.c_str(), stdout);

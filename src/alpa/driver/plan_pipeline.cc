@@ -11,6 +11,7 @@
 #include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
+#include "alpa/driver/plan_notes.h"
 
 namespace alpa::driver {
 namespace {
@@ -126,8 +127,11 @@ Result<FoundPipeline> FindWithProgress(const LoadedStep& loaded, const cluster::
 
 Status ShowPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster, const FoundPipeline& found,
                     const PlanOptions& options) {
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(found.plan)));
   const report::PipelinePage page = PageOf(loaded, cluster, found, options);
+  if (!options.out.empty()) {
+    ALPA_TRY(const plan::Notes notes, PipelineNotes(loaded, found, page));
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(found.plan), notes)));
+  }
   const std::string text = options.json ? report::PipelineJson(page) : report::PipelineText(page);
   std::fputs(text.c_str(), stdout);
   if (!options.out.empty() && !options.json)
