@@ -11,6 +11,7 @@
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/profile.h"
+#include "alpa/driver/report.h"
 #include "alpa/driver/run.h"
 #include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
@@ -26,6 +27,7 @@ using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::PlanOptions;
 using alpa::driver::ProfileOptions;
+using alpa::driver::ReportOptions;
 using alpa::driver::RunOptions;
 using alpa::driver::SimulateOptions;
 using alpa::driver::SolveCommand;
@@ -238,6 +240,19 @@ void AddSimulate(CLI::App& app, SimulateOptions* options) {
   command->add_flag("--json", options->json, "print JSON");
 }
 
+void AddReport(CLI::App& app, ReportOptions* options) {
+  CLI::App* command = app.add_subcommand("report", "a plan as a page for the browser: one file, no network");
+  command->footer(
+      "examples:\n"
+      "  alpa report plan.json -o plan.html\n"
+      "  alpa report plan.json --trace trace.json -o plan.html   # what alpa run --trace measured, beside it");
+  command->add_option("PLAN", options->plan, "plan file of alpa plan: one mesh, stages, or several shapes")->required();
+  command->add_option("--cluster", options->cluster, "name or TOML file (default: the plan's)");
+  command->add_option("--trace", options->trace,
+                      "trace of alpa run --plan PLAN --trace: shown beside the simulated one");
+  command->add_option("-o,--out", options->out, "write the page here (default: PLAN with .html)");
+}
+
 void AddVerify(CLI::App& app, VerifyOptions* options) {
   CLI::App* command = app.add_subcommand("verify", "does a plan give the numbers of one device?");
   command->footer("example: alpa verify plan.json step.mlirbc --steps 5");
@@ -310,6 +325,7 @@ int main(int argc, char** argv) {
   PlanOptions plan;
   ProfileOptions profile;
   SimulateOptions simulate;
+  ReportOptions report;
   DemoOptions demo;
   ClustersOptions clusters;
   SolveCommand solve;
@@ -320,6 +336,7 @@ int main(int argc, char** argv) {
   AddRun(app, &run, &stop_after);
   AddProfile(app, &profile);
   AddSimulate(app, &simulate);
+  AddReport(app, &report);
   AddVerify(app, &verify);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
@@ -336,6 +353,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("profile")) return Finish(alpa::driver::Profile(profile));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
+  if (app.got_subcommand("report")) return Finish(alpa::driver::Report(report));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
