@@ -50,7 +50,7 @@ function stagesPanel(plan) {
     cell("num", memoryBar(plan, s), el("small", {}, limit ? `${bytes(s.peak)}, ${percent(s.peak / limit)} of ${s.type}` : `${bytes(s.peak)} of ${s.type}`));
   });
   return panel("Layers on stages, stages on devices", null,
-    el("div", {class: "stages"}, cells),
+    el("div", {class: "stages" + (plan.stages.length > 16 ? " many" : "")}, cells),
     el("div", {style: "margin-top:8px"}, legend([...KIND_LEGEND.slice(0, split ? 3 : 2), ["k-state", "S", "state"], ["k-act", "A", "activations in flight"], ["k-work", "W", "workspace"]])));
 }
 

@@ -28,6 +28,8 @@ class TimeView {
     let y = 0;
     for (const r of rows) { r.top = y; y += r.height + (r.gap || 0); }
     this.height = y + 4;
+    this.canvas.style.height = this.height + "px";  // before it is drawn as well, so that nothing jumps
+    this.axis.style.height = AXIS + "px";
     this.scroll.style.maxHeight = (options.most || 640) + "px";
     this.listen();
     new ResizeObserver(() => this.draw()).observe(this.node);

@@ -163,12 +163,12 @@ function timelineTab(plan) {
     span = Math.max(span, plan.measured.makespan_s);
   }
   if (!rows.length) return [panel("Timeline", null, el("p", {class: "note"}, missingTimeline(plan)))];
-  const detail = el("div", {class: "detail", "aria-live": "polite"}, el("span", {class: "muted"}, "Click a bar to follow its microbatch through the stages; Esc lets go."));
+  const help = () => el("span", {class: "muted"}, plan.kind === "mesh" ? "Click a bar to see which ops it is; Esc lets go." : "Click a bar to follow its microbatch through the stages; Esc lets go.");
+  const detail = el("div", {class: "detail", "aria-live": "polite"}, help());
   const view = new TimeView(rows, {
     name: "timeline", span, arrows, most: 620, axis: "one step",
     onpick: (row, bar) => {
-      detail.replaceChildren(row === null ? el("span", {class: "muted"}, "Click a bar to follow its microbatch through the stages; Esc lets go.")
-        : describePick(plan, rows, row, bar));
+      detail.replaceChildren(row === null ? help() : describePick(plan, rows, row, bar));
     },
   });
   alpaReport.timeline = view;
