@@ -7,6 +7,7 @@
 
 #include "alpa/base/result.h"
 #include "alpa/driver/clusters.h"
+#include "alpa/driver/compare.h"
 #include "alpa/driver/demo.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
@@ -21,6 +22,7 @@
 namespace {
 
 using alpa::driver::ClustersOptions;
+using alpa::driver::CompareOptions;
 using alpa::driver::DemoOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
@@ -253,6 +255,15 @@ void AddReport(CLI::App& app, ReportOptions* options) {
   command->add_option("-o,--out", options->out, "write the page here (default: PLAN with .html)");
 }
 
+void AddCompare(CLI::App& app, CompareOptions* options) {
+  CLI::App* command = app.add_subcommand("compare", "what differs between two plans, and what it costs");
+  command->footer("example: alpa compare a.json b.json");
+  command->add_option("A", options->a, "plan file")->required();
+  command->add_option("B", options->b, "plan file that it is compared with")->required();
+  command->add_option("--cluster", options->cluster, "name or TOML file, for both (default: that of each plan)");
+  command->add_flag("--json", options->json, "print JSON");
+}
+
 void AddVerify(CLI::App& app, VerifyOptions* options) {
   CLI::App* command = app.add_subcommand("verify", "does a plan give the numbers of one device?");
   command->footer("example: alpa verify plan.json step.mlirbc --steps 5");
@@ -326,6 +337,7 @@ int main(int argc, char** argv) {
   ProfileOptions profile;
   SimulateOptions simulate;
   ReportOptions report;
+  CompareOptions compare;
   DemoOptions demo;
   ClustersOptions clusters;
   SolveCommand solve;
@@ -337,6 +349,7 @@ int main(int argc, char** argv) {
   AddProfile(app, &profile);
   AddSimulate(app, &simulate);
   AddReport(app, &report);
+  AddCompare(app, &compare);
   AddVerify(app, &verify);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
@@ -354,6 +367,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("profile")) return Finish(alpa::driver::Profile(profile));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("report")) return Finish(alpa::driver::Report(report));
+  if (app.got_subcommand("compare")) return Finish(alpa::driver::Compare(compare));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
