@@ -19,6 +19,7 @@
 #include "alpa/driver/solve_on_mesh.h"
 #include "alpa/frontend/scale_batch.h"
 #include "alpa/report/plan_table.h"
+#include "alpa/report/text_timeline.h"
 
 namespace alpa::driver {
 Result<cluster::Mesh> ParseMesh(const std::string& text) {
@@ -75,19 +76,19 @@ Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, c
                [&](const intra::PlannedStep& p) { return plan::Verify(p.plan, module); }, "json",
                [](const intra::PlannedStep& p) { return Result<std::string>(plan::ToJson(p.plan)); }));
   planned.plan.prediction->cluster = cluster.name;
-  if (!options.out.empty()) {
-    ALPA_TRY(plan::Notes notes, MeshNotes(loaded, model, planned, find.microbatches.empty() ? 1 : find.microbatches[0],
-                                          options.per_microbatch));
-    if (find.unlimited_memory) notes.memory_limits.clear();
-    if (find.memory) notes.memory_limits.front().second = *find.memory;
+  ALPA_TRY(plan::Notes notes, MeshNotes(loaded, model, planned, find.microbatches.empty() ? 1 : find.microbatches[0],
+                                        options.per_microbatch));
+  if (find.unlimited_memory) notes.memory_limits.clear();
+  if (find.memory) notes.memory_limits.front().second = *find.memory;
+  if (!options.out.empty())
     ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(planned.plan), notes)));
-  }
   const std::string text = options.json ? report::PlanJson(module, model, planned)
-                                        : report::PlanText(module, loaded.analysis.signature, model, planned);
+                                        : report::PlanText(module, loaded.analysis.signature, model, planned) +
+                                              report::OpsTimelineText(notes.ops);
   std::fputs(text.c_str(), stdout);
   if (!options.out.empty() && !options.json)
-    std::printf("\nplan written to %s; run it with: alpa run MODEL --plan %s\n", options.out.c_str(),
-                options.out.c_str());
+    std::printf("\nplan written to %s; run it with: alpa run MODEL --plan %s; look at it with: alpa report %s\n",
+                options.out.c_str(), options.out.c_str(), options.out.c_str());
   return Ok();
 }
 
