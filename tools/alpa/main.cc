@@ -9,6 +9,7 @@
 #include "alpa/driver/clusters.h"
 #include "alpa/driver/compare.h"
 #include "alpa/driver/demo.h"
+#include "alpa/driver/doctor.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/profile.h"
@@ -24,6 +25,7 @@ namespace {
 using alpa::driver::ClustersOptions;
 using alpa::driver::CompareOptions;
 using alpa::driver::DemoOptions;
+using alpa::driver::DoctorOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
@@ -295,6 +297,16 @@ void AddClusters(CLI::App& app, ClustersOptions* options) {
   command->add_flag("--toml", options->toml, "print the file of a known cluster, to be changed");
 }
 
+void AddDoctor(CLI::App& app, DoctorOptions* options) {
+  CLI::App* command = app.add_subcommand("doctor", "what this machine has and lacks, and what to do about it");
+  command->footer("example: alpa doctor");
+  command->add_option("-n,--devices", options->devices, "virtual devices to try")
+      ->check(kDeviceCount)
+      ->capture_default_str();
+  command->add_option("--backend", options->backend, "a PJRT plugin (.so) to try");
+  command->add_flag("--json", options->json, "print JSON");
+}
+
 void AddSolve(CLI::App& app, SolveCommand* options) {
   CLI::App* command = app.add_subcommand("solve", "the best assignment of a sharding problem, and a bound");
   command->footer(
@@ -341,6 +353,7 @@ int main(int argc, char** argv) {
   DemoOptions demo;
   ClustersOptions clusters;
   SolveCommand solve;
+  DoctorOptions doctor;
   VerifyOptions verify;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
@@ -353,6 +366,7 @@ int main(int argc, char** argv) {
   AddVerify(app, &verify);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
+  AddDoctor(app, &doctor);
   AddSolve(app, &solve);
   try {
     app.parse(argc, argv);
@@ -368,6 +382,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("report")) return Finish(alpa::driver::Report(report));
   if (app.got_subcommand("compare")) return Finish(alpa::driver::Compare(compare));
+  if (app.got_subcommand("doctor")) return Finish(alpa::driver::Doctor(doctor));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
