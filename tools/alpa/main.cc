@@ -19,6 +19,9 @@
 #include "alpa/driver/solve.h"
 #include "alpa/driver/verify.h"
 #include "alpa/driver/version.h"
+#include "completion.h"
+#include "help.h"
+#include "reference.h"
 
 namespace {
 
@@ -61,8 +64,7 @@ void AddGate(CLI::App* app, GateOptions* gate, std::string* stop_after) {
 }
 
 void AddInspect(CLI::App& app, InspectOptions* options, std::string* stop_after) {
-  CLI::App* command =
-      app.add_subcommand("inspect", "inputs, parameters, FLOPs, and what stands in the way of microbatching");
+  CLI::App* command = app.add_subcommand("inspect", "inputs, parameters, FLOPs, and obstacles to microbatching");
   command->footer("example: alpa inspect step.mlirbc --json");
   AddModel(command, &options->load);
   AddGate(command, &options->gate, stop_after);
@@ -131,8 +133,7 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
 }
 
 void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
-  CLI::App* command =
-      app.add_subcommand("plan", "find the best way to run a step on a cluster or a mesh, and say how good it is");
+  CLI::App* command = app.add_subcommand("plan", "best way to run a step on a cluster or mesh, and how good it is");
   command->footer(
       "With --mesh: one mesh, no pipeline. Without: stages on submeshes of the cluster.\n"
       "examples:\n"
@@ -327,6 +328,16 @@ void AddSolve(CLI::App& app, SolveCommand* options) {
   command->add_flag("-q,--quiet", options->quiet, "no progress");
 }
 
+void AddCompletion(CLI::App& app, std::string* shell) {
+  CLI::App* command = app.add_subcommand("completion", "a script that completes commands and options in a shell");
+  command->footer(
+      "examples:\n"
+      "  source <(alpa completion bash)     # in ~/.bashrc\n"
+      "  source <(alpa completion zsh)      # in ~/.zshrc, behind compinit\n"
+      "  alpa completion fish > ~/.config/fish/completions/alpa.fish");
+  command->add_option("SHELL", *shell, "the shell")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+}
+
 int Finish(const alpa::Status& status) {
   if (status.ok()) return 0;
   std::fflush(stdout);
@@ -339,10 +350,17 @@ int Finish(const alpa::Status& status) {
 int main(int argc, char** argv) {
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error of write(), not the end
   CLI::App app("alpa parallelizes deep-learning training: a JAX step (StableHLO) in, trained on many devices.", "alpa");
+  app.formatter(std::make_shared<alpa::cli::HelpFormatter>());
   app.set_version_flag("--version", std::string("alpa ") + alpa::driver::kVersion);
   app.set_help_all_flag("--help-all", "help of all commands");
   app.require_subcommand(1);
-  app.footer("alpa COMMAND --help shows options and an example.");
+  app.footer("alpa COMMAND --help shows its options and an example; --help-all those of all.");
+  app.add_flag_callback("--reference",
+                        [&app] {
+                          std::fputs(alpa::cli::Reference(app).c_str(), stdout);
+                          throw CLI::Success();
+                        })
+      ->group("");  // for docs/cli.md
   InspectOptions inspect;
   RunOptions run;
   PlanOptions plan;
@@ -355,7 +373,7 @@ int main(int argc, char** argv) {
   SolveCommand solve;
   DoctorOptions doctor;
   VerifyOptions verify;
-  std::string stop_after;
+  std::string stop_after, shell;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
@@ -368,6 +386,7 @@ int main(int argc, char** argv) {
   AddClusters(app, &clusters);
   AddDoctor(app, &doctor);
   AddSolve(app, &solve);
+  AddCompletion(app, &shell);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -375,6 +394,10 @@ int main(int argc, char** argv) {
   }
   if (!stop_after.empty())
     inspect.gate.stop_after = plan.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
+  if (app.got_subcommand("completion")) {
+    std::fputs(alpa::cli::CompletionScript(app, shell).c_str(), stdout);
+    return 0;
+  }
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
   if (!plan.models.empty()) plan.load.model = plan.models.front();
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
