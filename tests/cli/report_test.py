@@ -324,6 +324,8 @@ class InBrowser(Pages):
     def test_a_family(self):
         self.open(self.plans["family"])
         self.assertIn("One model at several shapes", self.text())
+        self.assertIn("Alternatives considered", self.text())
+        self.picture("family")
         self.browser.evaluate("document.querySelectorAll('main .chip')[1].click()")
         self.assertIn("mlp_family_b8", self.browser.evaluate("document.querySelector('[data-role=\"plan\"]').selectedOptions[0].text"))
         for tab in TABS:

@@ -12,6 +12,7 @@
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/solve_on_mesh.h"
 #include "alpa/driver/state_layout.h"
+#include "alpa/plan/notes.h"
 
 namespace alpa::driver {
 namespace {
@@ -212,7 +213,13 @@ Status PlanShapes(const PlanOptions& options, const cluster::Cluster& cluster, c
                Phase::kPlan, [&] { return FindFamily(loaded, cluster, mesh, find, options); },
                [](const FoundFamily& f) { return plan::Verify(f.family); }, "json",
                [](const FoundFamily& f) { return Result<std::string>(plan::ToJson(f.family)); }));
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(found.family)));
+  plan::Notes notes;
+  for (size_t w = 0; w < found.ways.size(); ++w) {
+    if (w != found.chosen && !found.ways[w].steps.empty())
+      notes.ways.push_back({found.ways[w].name, 1, "", found.ways[w].expected});
+  }
+  if (!options.out.empty())
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(found.family), notes)));
   const report::FamilyPage page{&found.family, found.ways, found.chosen};
   std::fputs((options.json ? report::FamilyJson(page) : report::FamilyText(page)).c_str(), stdout);
   if (!options.out.empty() && !options.json)

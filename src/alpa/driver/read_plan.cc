@@ -78,7 +78,7 @@ Result<std::vector<std::unique_ptr<SimulatedFile>>> SimulateFile(const PlanFile&
   } else {
     add(file.path.filename().string(), std::get<plan::Plan>(file.plan));
   }
-  if (out.size() == 1) out[0]->notes = file.notes;
+  if (!std::holds_alternative<plan::PlanFamily>(file.plan)) out[0]->notes = file.notes;  // a family's are of all
   for (const auto& one : out) {
     if (const Status status = Complete(cluster, events, one.get()); !status.ok())
       return InFile(file.path, status.error());

@@ -26,6 +26,7 @@ Status Report(const ReportOptions& options) {
   report::PlanPage page;
   page.title = options.plan.filename().string();
   page.family = family;
+  if (family != nullptr && file.notes) page.family_notes = &*file.notes;
   for (const auto& plan : plans) page.plans.push_back(plan->OnPage());
   if (!options.trace.empty()) {
     ALPA_TRY(const std::string text, ReadFile(options.trace));

@@ -176,7 +176,7 @@ void AddCluster(const PlanOnPage& plan, ordered_json* j) {
   (*j)["limits"] = std::move(limits);
 }
 
-ordered_json FamilyJson(const plan::PlanFamily& family) {
+ordered_json FamilyJson(const plan::PlanFamily& family, const plan::Notes* notes) {
   ordered_json j = {{"same_state", family.same_state}, {"expected_s", family.expected.value}};
   for (const plan::FamilyMember& member : family.members)
     j["members"].push_back({{"file", member.file}, {"frequency", member.frequency}, {"step_s", member.step.value}});
@@ -184,6 +184,9 @@ ordered_json FamilyJson(const plan::PlanFamily& family) {
     j["switching_s"].push_back(ordered_json::array());
     for (const Seconds s : row) j["switching_s"].back().push_back(s.value);
   }
+  if (notes == nullptr) return j;
+  j["ways"] = ordered_json::array();
+  for (const plan::WayNote& way : notes->ways) j["ways"].push_back({way.name, way.step.value});
   return j;
 }
 
@@ -223,7 +226,7 @@ void Fill(std::string* text, std::string_view mark, const std::string& with) {
 Result<std::string> PlanPageData(const PlanPage& page, size_t most_events) {
   ordered_json j;
   j["title"] = page.title;
-  j["family"] = page.family == nullptr ? ordered_json(nullptr) : FamilyJson(*page.family);
+  j["family"] = page.family == nullptr ? ordered_json(nullptr) : FamilyJson(*page.family, page.family_notes);
   j["plans"] = ordered_json::array();
   for (const PlanOnPage& plan : page.plans) {
     ordered_json p;

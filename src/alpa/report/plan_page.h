@@ -33,6 +33,7 @@ struct PlanOnPage {
 struct PlanPage {
   std::string title;
   const plan::PlanFamily* family = nullptr;  // whose members `plans` are
+  const plan::Notes* family_notes = nullptr;
   std::vector<PlanOnPage> plans;
 };
 

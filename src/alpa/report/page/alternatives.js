@@ -79,6 +79,11 @@ function familyTab(family, choose) {
   const name = m => m.file.replace(/.*\//, "");
   const out = [panel("One model at several shapes", `Expected step ${seconds(family.expected_s)}. ${family.same_state ? "The state lies alike for all shapes: going from one to another moves nothing." : "The state lies differently; going from shape to shape moves it."}`,
     table(["shape", ">frequency", ">step", ""], family.members.map((m, i) => row([el("button", {type: "button", class: "chip", onclick: () => choose(i)}, name(m)), ">" + m.frequency, ">" + seconds(m.step_s), stackedBar([[m.step_s, "k-f", "", seconds(m.step_s)]], most)]))))];
+  if (family.ways && family.ways.length) {
+    const all = [["this plan", family.expected_s], ...family.ways], longest = Math.max(...all.map(w => w[1]));
+    out.push(panel("Alternatives considered", "Expected seconds of a step, with switching.", table(["", ">step", ">difference", ""], all.map((w, i) => row([(i ? "" : "▶ ") + w[0], ">" + seconds(w[1]),
+      ">" + (i ? signed(percent(Math.abs(w[1] / family.expected_s - 1), 1), w[1] - family.expected_s) : "chosen"), stackedBar([[w[1], i ? "k-c" : "k-f", "", seconds(w[1])]], longest)], {class: i ? null : "chosen"})))));
+  }
   if (!family.same_state && family.switching_s)
     out.push(panel("Switching", "From the shape of the row to that of the column.", table(["", ...family.members.map(m => ">" + name(m))],
       family.switching_s.map((line, i) => row([name(family.members[i]), ...line.map(s => ">" + seconds(s))])))));
