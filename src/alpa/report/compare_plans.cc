@@ -299,7 +299,7 @@ PlanComparison ComparePlans(const PlanOnPage& a, const PlanOnPage& b, std::optio
 }
 
 std::string ComparisonText(const PlanComparison& c) {
-  const auto trim = [](std::string text) { return text.substr(0, text.find_last_not_of(' ') + 1); };
+  const auto trim = [](const std::string& text) { return text.substr(0, text.find_last_not_of(' ') + 1); };
   std::string out = fmt::format("A  {}: {}\nB  {}: {}\n", c.name_a, c.a.summary, c.name_b, c.b.summary);
   if (!c.same_model) out += "They are plans of different models.\n";
   out += fmt::format("\n{:<26}{:>14}{:>14}   {}\n", "", "A", "B", "B against A");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "alpa/report/page_timeline.h"
@@ -37,7 +38,7 @@ simulate::Timeline Simulated(const schedule::Pipeline& pipeline) {
 TEST(TimelineJson, CountsTicksFromTheEndOfTheRunBefore) {
   const schedule::Pipeline pipeline = TwoStages(1);
   const json j = TimelineJson(Simulated(pipeline), pipeline, 1000);
-  const auto second = static_cast<int64_t>(1 / j["tick"].get<double>() + 0.5);
+  const auto second = std::llround(1 / j["tick"].get<double>());
   EXPECT_EQ(j["makespan_s"], 10);  // forward of 1 s twice, backward of 3 s twice, update of 2 s
   // Stage 1 (4 + kind): forward from 1 s, backward, update.
   EXPECT_THAT(j["meshes"][1]["runs"].get<std::vector<int64_t>>(),

@@ -15,8 +15,8 @@ struct TextBar {
   double start = 0, end = 0;
 };
 
-// `width` letters for the time from 0 to `span`, each what most of its time is spent on; with more bars than letters they
-// take turns, so that each is as frequent as it should be. Bars ascend and do not overlap. '.': nothing.
+// `width` letters for the time from 0 to `span`, each what most of its time is spent on; with more bars than letters
+// they take turns, so that each is as frequent as it should be. Bars ascend and do not overlap. '.': nothing.
 std::string TextRow(const std::vector<TextBar>& bars, double span, int width);
 
 // A line per mesh (with more than `most` of them the first and last ones) between a ruler and what the letters mean:
