@@ -161,6 +161,7 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_option("--method", options->method, "restrict the plan to a method people use by hand, to compare with")
       ->check(CLI::IsMember({"auto", "data-parallel", "zero-2", "zero-3", "largest-dimension"}))
       ->capture_default_str();
+  command->add_flag("--methods", options->methods, "with --mesh: also plan by each of these methods, to compare with");
   command
       ->add_option("--microbatches", options->microbatches,
                    "the batch is run in so many pieces; auto: what is best (with --mesh: 1)")

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "alpa/driver/plan.h"
-#include "alpa/driver/stage_program.h"
+#include "alpa/frontend/segment.h"
 #include "alpa/intra/lifetimes.h"
 
 namespace alpa::driver {
@@ -100,26 +100,27 @@ std::vector<plan::LayerNote> LayersOf(const LoadedStep& loaded, const frontend::
   return notes;
 }
 
-Status AddStageTensors(const LoadedStep& loaded, const FoundPipeline& found, size_t s,
-                       std::vector<plan::TensorNote>* out) {
+// Of one microbatch.
+void AddStageTensors(const LoadedStep& loaded, const FoundPipeline& found, size_t s,
+                     std::vector<plan::TensorNote>* out) {
   const plan::PipelineStage& stage = found.plan.stages[s];
-  StageProgram program;
-  program.segment = frontend::ExtractSegment(loaded.step.module, loaded.analysis, found.layering, stage.first_layer,
-                                             stage.last_layer, stage.recompute);
-  const int64_t m = found.plan.microbatches;
-  ALPA_RETURN_IF_ERROR(SizeProgram(loaded, m, m, found.plan.half_sums, &program));
+  frontend::Segment segment = frontend::ExtractSegment(loaded.step.module, loaded.analysis, found.layering,
+                                                       stage.first_layer, stage.last_layer, stage.recompute);
   Largest largest;
-  for (size_t i = 0; i < program.sized.inputs.size() && i < stage.layout.inputs.size(); ++i) {
-    const frontend::BorderKind kind = program.segment.input_kinds[i];
-    const std::string role(kind == frontend::BorderKind::kOwn ? ir::Name(program.segment.signature.inputs[i].role)
+  for (size_t i = 0; i < segment.module.inputs.size() && i < stage.layout.inputs.size(); ++i) {
+    const auto value = static_cast<size_t>(segment.module.inputs[i]);
+    const frontend::BatchInfo& info = loaded.analysis.batch.value(segment.value_origin[value]);
+    if (info.kind == frontend::BatchKind::kBatched)
+      segment.module.values[value].shape.dims[static_cast<size_t>(info.dim)] /= found.plan.microbatches;
+    const frontend::BorderKind kind = segment.input_kinds[i];
+    const std::string role(kind == frontend::BorderKind::kOwn ? ir::Name(segment.signature.inputs[i].role)
                                                               : frontend::Name(kind));
-    plan::TensorNote note = NoteOf(program.sized, i, role, stage.layout.inputs[i], stage.layout.mesh);
+    plan::TensorNote note = NoteOf(segment.module, i, role, stage.layout.inputs[i], stage.layout.mesh);
     note.stage = static_cast<int>(s);
     largest.Add(std::move(note));
   }
   std::vector<plan::TensorNote> notes = largest.Take();
   out->insert(out->end(), std::make_move_iterator(notes.begin()), std::make_move_iterator(notes.end()));
-  return Ok();
 }
 
 // Bytes per device while each op runs. The solver counts the same, at its peak.
@@ -233,8 +234,7 @@ Result<plan::Notes> PipelineNotes(const LoadedStep& loaded, const FoundPipeline&
   }
   const LoadedStep& step = apart ? apart->loaded : loaded;
   notes.layers = LayersOf(step, found.layering);
-  for (size_t s = 0; s < found.plan.stages.size(); ++s)
-    ALPA_RETURN_IF_ERROR(AddStageTensors(step, found, s, &notes.tensors));
+  for (size_t s = 0; s < found.plan.stages.size(); ++s) AddStageTensors(step, found, s, &notes.tensors);
   return notes;
 }
 

@@ -30,6 +30,7 @@ PlanFigures OfPipeline(const PlanOnPage& page) {
                           StagesInShort(plan), plan.schedule, Plural(plan.microbatches, "microbatch", "es"));
   f.step = page.timeline != nullptr ? Seconds(page.timeline->makespan) : plan.prediction.step;
   f.devices = plan::DeviceCount(plan);
+  Bytes memory, between;
   if (page.timeline != nullptr) {
     PipelinePage table;
     table.plan = &plan;
@@ -37,14 +38,14 @@ PlanFigures OfPipeline(const PlanOnPage& page) {
     table.timeline = page.timeline;
     const TimeShares shares = SharesOf(table);
     f.computing = shares.busy;
+    for (const simulate::MeshUse& use : page.timeline->meshes) memory = std::max(memory, Bytes(use.peak));
     f.waiting = shares.waiting;
     f.bubble = shares.bubble;
   }
-  Bytes memory, between;
   double communication = 0, all = 0, collected = 0;
   bool known = true;
   for (const plan::PipelineStage& stage : plan.stages) {
-    memory = std::max(memory, stage.prediction.peak);
+    if (page.timeline == nullptr) memory = std::max(memory, stage.prediction.peak);
     known = known && stage.layout.prediction.has_value();
     if (!stage.layout.prediction) continue;
     const auto devices = static_cast<double>(stage.layout.mesh.size());

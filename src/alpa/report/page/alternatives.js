@@ -37,10 +37,11 @@ function numberLine(marks) {
 function waysPanel(plan) {
   const ways = plan.notes ? plan.notes.ways : [];
   const step = plan.timeline ? plan.timeline.makespan_s : plan.step_s;
-  const all = [{name: plan.schedule, microbatches: plan.microbatches, stages: stagesInShort(plan), step_s: plan.step_s || step, chosen: true}, ...ways];
+  const mesh = plan.kind === "mesh";
+  const all = [{name: mesh ? "this plan" : plan.schedule, microbatches: plan.microbatches, stages: mesh ? plan.mesh.shape.join("x") : stagesInShort(plan), step_s: plan.step_s || step, chosen: true}, ...ways];
   const most = Math.max(...all.map(w => w.step_s));
-  return panel("Alternatives considered", ways.length ? "The best plans that the search found, simulated. Some were not solved exactly; their times are at prices." : plan.notes ? "No other plan was found." : "The plan file does not say what else was looked at.",
-      table(["schedule", ">microbatches", "stages", ">step", ">difference", ""], all.map(w => row([(w.chosen ? "▶ " : "") + w.name, ">" + w.microbatches, w.stages, ">" + seconds(w.step_s),
+  return panel(mesh ? "By hand" : "Alternatives considered", mesh ? "The same step by methods that people choose by hand, each with its best layout." : ways.length ? "The best plans that the search found, simulated. Some were not solved exactly; their times are at prices." : plan.notes ? "No other plan was found." : "The plan file does not say what else was looked at.",
+      table([mesh ? "method" : "schedule", ">microbatches", mesh ? "mesh" : "stages", ">step", ">difference", ""], all.map(w => row([(w.chosen ? "▶ " : "") + w.name, ">" + w.microbatches, w.stages, ">" + seconds(w.step_s),
         ">" + (w.chosen ? "chosen" : signed(percent(Math.abs(w.step_s / plan.step_s - 1), 1), w.step_s - plan.step_s)), stackedBar([[w.step_s, w.chosen ? "k-f" : "k-c", "", seconds(w.step_s)]], most)], {class: w.chosen ? "chosen" : null}))));
 }
 
@@ -49,6 +50,7 @@ function alternativesTab(plan) {
   if (plan.kind === "pipeline") {
     out.push(waysPanel(plan));
   } else {
+    if (plan.notes && plan.notes.ways.length) out.push(waysPanel(plan));
     const tensors = (plan.notes ? plan.notes.tensors : []).filter(t => t.others.length);
     out.push(panel("Alternatives considered", tensors.length ? "Other layouts of the largest arrays, with all else as it is." : "The plan file does not say what else was looked at.",
       tensors.length ? table(["array", "shape", "chosen", "instead", ">time", ">memory"], tensors.flatMap(t => t.others.map((o, i) => row([i ? "" : el("code", {}, t.name), i ? "" : el("code", {}, `${t.dtype}[${t.shape.join(",")}]`), i ? "" : el("code", {}, t.spec), el("code", {}, o.spec || "[]"),
