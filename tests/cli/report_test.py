@@ -330,6 +330,7 @@ class InBrowser(Pages):
         self.assertIn("mlp_family_b8", self.browser.evaluate("document.querySelector('[data-role=\"plan\"]').selectedOptions[0].text"))
         for tab in TABS:
             self.tab(tab)
+            self.assertNotIn("older one", self.text(), "members have notes of their own")
 
     def test_dark_and_narrow(self):
         self.browser.scheme("dark")

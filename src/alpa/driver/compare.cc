@@ -36,8 +36,12 @@ Status Compare(const CompareOptions& options) {
                              a.size() == 1 ? "" : "s", options.b.string(), b.size()),
                  "compare families with families of as many shapes"};
   for (size_t i = 0; i < a.size(); ++i) {
-    const report::PlanComparison comparison =
-        report::ComparePlans(a[i]->OnPage(), b[i]->OnPage(), ScheduleAlone(*a[i], *b[i]));
+    report::PlanOnPage x = a[i]->OnPage(), y = b[i]->OnPage();
+    if (a.size() == 1) {  // two files may have one name
+      x.name = options.a.string();
+      y.name = options.b.string();
+    }
+    const report::PlanComparison comparison = report::ComparePlans(x, y, ScheduleAlone(*a[i], *b[i]));
     const std::string text = options.json ? report::ComparisonJson(comparison) : report::ComparisonText(comparison);
     std::fputs(((i == 0 || options.json ? "" : "\n") + text).c_str(), stdout);
   }

@@ -101,17 +101,17 @@ std::vector<plan::LayerNote> LayersOf(const LoadedStep& loaded, const frontend::
 }
 
 // Of one microbatch.
-void AddStageTensors(const LoadedStep& loaded, const FoundPipeline& found, size_t s,
-                     std::vector<plan::TensorNote>* out) {
-  const plan::PipelineStage& stage = found.plan.stages[s];
-  frontend::Segment segment = frontend::ExtractSegment(loaded.step.module, loaded.analysis, found.layering,
-                                                       stage.first_layer, stage.last_layer, stage.recompute);
+void AddStageTensors(const LoadedStep& loaded, const frontend::Layering& layering, const plan::PipelinePlan& plan,
+                     size_t s, std::vector<plan::TensorNote>* out) {
+  const plan::PipelineStage& stage = plan.stages[s];
+  frontend::Segment segment = frontend::ExtractSegment(loaded.step.module, loaded.analysis, layering, stage.first_layer,
+                                                       stage.last_layer, stage.recompute);
   Largest largest;
   for (size_t i = 0; i < segment.module.inputs.size() && i < stage.layout.inputs.size(); ++i) {
     const auto value = static_cast<size_t>(segment.module.inputs[i]);
     const frontend::BatchInfo& info = loaded.analysis.batch.value(segment.value_origin[value]);
     if (info.kind == frontend::BatchKind::kBatched)
-      segment.module.values[value].shape.dims[static_cast<size_t>(info.dim)] /= found.plan.microbatches;
+      segment.module.values[value].shape.dims[static_cast<size_t>(info.dim)] /= plan.microbatches;
     const frontend::BorderKind kind = segment.input_kinds[i];
     const std::string role(kind == frontend::BorderKind::kOwn ? ir::Name(segment.signature.inputs[i].role)
                                                               : frontend::Name(kind));
@@ -216,10 +216,23 @@ std::string LayerName(const std::vector<std::string>& parameters, size_t most) {
   return names.size() > most ? out + fmt::format(" and {} more", names.size() - most) : out;
 }
 
+plan::Notes StageNotes(const LoadedStep& loaded, const frontend::Layering& layering, const plan::PipelinePlan& plan) {
+  plan::Notes notes;
+  notes.batch = loaded.analysis.batch.batch_size;
+  if (plan.prediction.bound.value > 0)
+    notes.gap = std::max(0.0, plan.prediction.closed_form / plan.prediction.bound - 1);
+  notes.layers = LayersOf(loaded, layering);
+  for (size_t s = 0; s < plan.stages.size(); ++s) AddStageTensors(loaded, layering, plan, s, &notes.tensors);
+  return notes;
+}
+
 Result<plan::Notes> PipelineNotes(const LoadedStep& loaded, const FoundPipeline& found,
                                   const report::PipelinePage& page) {
-  plan::Notes notes;
-  notes.batch = page.batch;
+  std::optional<TakenApart> apart;
+  if (found.plan.unstacked) {
+    ALPA_TRY(apart, TakeApart(loaded));
+  }
+  plan::Notes notes = StageNotes(apart ? apart->loaded : loaded, found.layering, found.plan);
   notes.peak_flops = page.peak_flops;
   notes.memory_limits = page.memory;
   notes.gap = page.gap;
@@ -228,13 +241,6 @@ Result<plan::Notes> PipelineNotes(const LoadedStep& loaded, const FoundPipeline&
   notes.times = page.times;
   for (const report::RunnerUp& r : page.runners_up)
     notes.ways.push_back({r.schedule, r.microbatches, r.stages, r.step});
-  std::optional<TakenApart> apart;
-  if (found.plan.unstacked) {
-    ALPA_TRY(apart, TakeApart(loaded));
-  }
-  const LoadedStep& step = apart ? apart->loaded : loaded;
-  notes.layers = LayersOf(step, found.layering);
-  for (size_t s = 0; s < found.plan.stages.size(); ++s) AddStageTensors(step, found, s, &notes.tensors);
   return notes;
 }
 

@@ -15,8 +15,11 @@
 
 namespace alpa::driver {
 
-// Of a plan of several stages: layers, the largest arrays of each stage, and what `page` says. Errors are those of
-// cutting the step anew, which worked when it was planned.
+// Of a plan of several stages: batch size, layers, the largest arrays of each stage. `loaded` is the step that it is
+// for (taken apart, if the plan says so), `layering` its layers.
+plan::Notes StageNotes(const LoadedStep& loaded, const frontend::Layering& layering, const plan::PipelinePlan& plan);
+
+// The same, and what `page` says. Errors are those of taking the step apart, which worked when it was planned.
 Result<plan::Notes> PipelineNotes(const LoadedStep& loaded, const FoundPipeline& found,
                                   const report::PipelinePage& page);
 

@@ -59,6 +59,11 @@ Result<PlanFile> ReadPlanFile(const std::filesystem::path& path) {
   Result<std::optional<plan::Notes>> notes = plan::NotesFromJson(text);
   if (!notes.ok()) return InFile(path, notes.error());
   file.notes = *std::move(notes);
+  if (std::holds_alternative<plan::PlanFamily>(file.plan)) {
+    Result<std::vector<std::optional<plan::Notes>>> members = plan::MemberNotesFromJson(text);
+    if (!members.ok()) return InFile(path, members.error());
+    file.member_notes = *std::move(members);
+  }
   return file;
 }
 
@@ -78,7 +83,8 @@ Result<std::vector<std::unique_ptr<SimulatedFile>>> SimulateFile(const PlanFile&
   } else {
     add(file.path.filename().string(), std::get<plan::Plan>(file.plan));
   }
-  if (!std::holds_alternative<plan::PlanFamily>(file.plan)) out[0]->notes = file.notes;  // a family's are of all
+  if (file.member_notes.empty()) out[0]->notes = file.notes;
+  for (size_t i = 0; i < file.member_notes.size(); ++i) out[i]->notes = file.member_notes[i];
   for (const auto& one : out) {
     if (const Status status = Complete(cluster, events, one.get()); !status.ok())
       return InFile(file.path, status.error());

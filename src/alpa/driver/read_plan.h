@@ -23,6 +23,7 @@ struct PlanFile {
   std::filesystem::path path;
   std::variant<plan::Plan, plan::PipelinePlan, plan::PlanFamily> plan;
   std::optional<plan::Notes> notes;
+  std::vector<std::optional<plan::Notes>> member_notes;  // of a family
 };
 
 // Errors of reading and parsing, with the file's name.

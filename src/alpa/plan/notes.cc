@@ -173,21 +173,11 @@ ordered_json NotesJson(const Notes& notes) {
   return j;
 }
 
-}  // namespace
-
-std::string WithNotes(const std::string& plan_json, const Notes& notes) {
-  ordered_json j = ordered_json::parse(plan_json, nullptr, /*allow_exceptions=*/false);
-  ALPA_CHECK(j.is_object(), "a plan is an object");
-  j["notes"] = NotesJson(notes);
-  return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-Result<std::optional<Notes>> NotesFromJson(std::string_view plan_json) {
-  const json j = json::parse(plan_json, nullptr, /*allow_exceptions=*/false);
-  if (j.is_discarded() || !j.is_object()) return Bad("not valid JSON (damaged or truncated file)");
-  if (!j.contains("notes")) return std::optional<Notes>();
+// The notes that `holder` has under "notes"; `where`: "" or "members[0].", for messages.
+Result<std::optional<Notes>> NotesIn(const json& holder, const std::string& where) {
+  if (!holder.is_object() || !holder.contains("notes")) return std::optional<Notes>();
   Notes notes;
-  Reader reader(j.at("notes"), "notes.");
+  Reader reader(holder.at("notes"), where + "notes.");
   reader.Get("batch", &notes.batch);
   reader.Get("peak_flops", &notes.peak_flops);
   reader.Get("gap", &notes.gap);
@@ -201,6 +191,40 @@ Result<std::optional<Notes>> NotesFromJson(std::string_view plan_json) {
   GetList(&reader, "ops", &notes.ops, &OpFromJson);
   ALPA_RETURN_IF_ERROR(reader.status());
   return std::optional<Notes>(std::move(notes));
+}
+
+Result<json> ParseObject(std::string_view text) {
+  json j = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (j.is_discarded() || !j.is_object()) return Bad("not valid JSON (damaged or truncated file)");
+  return j;
+}
+
+}  // namespace
+
+std::string WithNotes(const std::string& plan_json, const Notes& notes) { return WithNotes(plan_json, notes, {}); }
+
+std::string WithNotes(const std::string& family_json, const Notes& notes, const std::vector<Notes>& of_members) {
+  ordered_json j = ordered_json::parse(family_json, nullptr, /*allow_exceptions=*/false);
+  ALPA_CHECK(j.is_object(), "a plan is an object");
+  for (size_t i = 0; i < of_members.size(); ++i) j["members"][i]["notes"] = NotesJson(of_members[i]);
+  j["notes"] = NotesJson(notes);
+  return j.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<std::optional<Notes>> NotesFromJson(std::string_view plan_json) {
+  ALPA_TRY(const json j, ParseObject(plan_json));
+  return NotesIn(j, "");
+}
+
+Result<std::vector<std::optional<Notes>>> MemberNotesFromJson(std::string_view family_json) {
+  ALPA_TRY(const json j, ParseObject(family_json));
+  std::vector<std::optional<Notes>> out;
+  if (!j.contains("members") || !j.at("members").is_array()) return Bad("key 'members' should be a list");
+  for (const json& member : j.at("members")) {
+    ALPA_TRY(std::optional<Notes> notes, NotesIn(member, fmt::format("members[{}].", out.size())));
+    out.push_back(std::move(notes));
+  }
+  return out;
 }
 
 }  // namespace alpa::plan

@@ -81,7 +81,13 @@ struct Notes {
 // The text of a plan (of any kind) with notes in it, under the key "notes". `plan_json` is what ToJson made.
 std::string WithNotes(const std::string& plan_json, const Notes& notes);
 
+// The text of a family with notes, and with those of its members, in order.
+std::string WithNotes(const std::string& family_json, const Notes& notes, const std::vector<Notes>& of_members);
+
 // The notes in the text of a plan; nothing when there are none. kInvalidInput names the key and what was expected.
 Result<std::optional<Notes>> NotesFromJson(std::string_view plan_json);
+
+// The notes of the members of a family, in order. Errors as above.
+Result<std::vector<std::optional<Notes>>> MemberNotesFromJson(std::string_view family_json);
 
 }  // namespace alpa::plan

@@ -38,6 +38,21 @@ TEST(Notes, ComeBackAndLeaveThePlanAsItIs) {
   EXPECT_EQ(*plan, *same);
 }
 
+TEST(Notes, OfMembersComeBackInOrder) {
+  const std::string family = R"({"alpa_plan_family": 1, "members": [{"file": "a"}, {"file": "b"}]})";
+  Notes second = Sample();
+  second.batch = 8;
+  const std::string text = WithNotes(family, Sample(), {Sample(), second});
+  const auto notes = MemberNotesFromJson(text);
+  ASSERT_TRUE(notes.ok()) << ToString(notes.error());
+  ASSERT_EQ(notes->size(), 2U);
+  EXPECT_EQ(*(*notes)[0], Sample());
+  EXPECT_EQ(*(*notes)[1], second);
+  EXPECT_FALSE((*MemberNotesFromJson(family))[1].has_value());
+  EXPECT_EQ(MemberNotesFromJson(R"({"members": [{"notes": {}}]})").error().message,
+            "plan: key 'members[0].notes.batch' is missing");
+}
+
 TEST(Notes, OfAPlanWithoutThemAreNothing) {
   const auto notes = NotesFromJson(kPlan);
   ASSERT_TRUE(notes.ok());
