@@ -15,6 +15,7 @@ namespace alpa::driver {
 namespace {
 
 constexpr size_t kTensors = 12;  // of each stage
+constexpr size_t kResults = 12;  // of ops, with alternatives
 constexpr size_t kOps = 800;
 
 // The parts of "params['h'][3].w": params, h, 3, w.
@@ -43,7 +44,7 @@ std::string Where(const ir::Module& module, const ir::Op& op) {
                                    : fmt::format("{}:{} ({})", file, location.line, location.function);
 }
 
-// Keeps the `kTensors` that are largest together with those that look alike, largest first.
+// Keeps those that are largest together with those that look alike, largest first.
 class Largest {
  public:
   void Add(plan::TensorNote note) {
@@ -56,10 +57,11 @@ class Largest {
       if (notes_[it->second].others.empty()) notes_[it->second].others = std::move(note.others);
     }
   }
-  std::vector<plan::TensorNote> Take() {
+  // At most `most` of them.
+  std::vector<plan::TensorNote> Take(size_t most = kTensors) {
     std::stable_sort(notes_.begin(), notes_.end(),
                      [](const auto& a, const auto& b) { return a.bytes.value * a.count > b.bytes.value * b.count; });
-    notes_.resize(std::min(notes_.size(), kTensors));
+    notes_.resize(std::min(notes_.size(), most));
     return std::move(notes_);
   }
 
@@ -68,19 +70,30 @@ class Largest {
   std::vector<plan::TensorNote> notes_;
 };
 
-plan::TensorNote NoteOf(const ir::Module& module, size_t input, std::string role, const sharding::Spec& spec,
+plan::TensorNote NoteOf(const ir::Module& module, ir::ValueId value, std::string role, const sharding::Spec& spec,
                         const cluster::Mesh& mesh) {
-  const ir::ValueId value = module.inputs[input];
   const ir::Shape& shape = module.shape(value);
   plan::TensorNote note;
-  note.name = input < module.input_names.size() && !module.input_names[input].empty() ? module.input_names[input]
-                                                                                      : module.producer(value).name;
+  note.name = module.producer(value).name;
   note.role = std::move(role);
   note.dtype = ir::Name(shape.dtype);
   note.shape = shape.dims;
   note.spec = sharding::ToString(spec, mesh);
   note.bytes = shape.bytes();
   return note;
+}
+
+// Of an input, called as the user calls it.
+plan::TensorNote NoteOfInput(const ir::Module& module, size_t input, std::string role, const sharding::Spec& spec,
+                             const cluster::Mesh& mesh) {
+  plan::TensorNote note = NoteOf(module, module.inputs[input], std::move(role), spec, mesh);
+  if (input < module.input_names.size() && !module.input_names[input].empty()) note.name = module.input_names[input];
+  return note;
+}
+
+void AddOthers(const intra::OpChoice& choice, const cluster::Mesh& mesh, plan::TensorNote* note) {
+  for (const intra::Alternative& other : choice.others)
+    note->others.push_back({sharding::ToString(other.spec, mesh), other.seconds, other.bytes});
 }
 
 std::vector<plan::LayerNote> LayersOf(const LoadedStep& loaded, const frontend::Layering& layering) {
@@ -115,7 +128,7 @@ void AddStageTensors(const LoadedStep& loaded, const frontend::Layering& layerin
     const frontend::BorderKind kind = segment.input_kinds[i];
     const std::string role(kind == frontend::BorderKind::kOwn ? ir::Name(segment.signature.inputs[i].role)
                                                               : frontend::Name(kind));
-    plan::TensorNote note = NoteOf(segment.module, i, role, stage.layout.inputs[i], stage.layout.mesh);
+    plan::TensorNote note = NoteOfInput(segment.module, i, role, stage.layout.inputs[i], stage.layout.mesh);
     note.stage = static_cast<int>(s);
     largest.Add(std::move(note));
   }
@@ -258,17 +271,21 @@ Result<plan::Notes> MeshNotes(const LoadedStep& loaded, const cost::Model& model
   std::map<ir::OpId, size_t> inputs;
   for (size_t i = 0; i < module.inputs.size(); ++i) inputs[module.value(module.inputs[i]).producer] = i;
   const std::vector<int64_t> held = MemoryByOp(input, loaded.analysis.signature, planned.plan);
-  Largest largest;
+  Largest largest, results;
   double dearest = 0;
   for (const intra::OpChoice& choice : planned.choices) {
     const ir::Op& op = module.op(choice.op);
     if (const auto at = inputs.find(choice.op); at != inputs.end()) {
       const std::string role(ir::Name(loaded.analysis.signature.inputs[at->second].role));
-      plan::TensorNote note = NoteOf(module, at->second, role, planned.plan.inputs[at->second], mesh);
-      for (const intra::Alternative& other : choice.others)
-        note.others.push_back({sharding::ToString(other.spec, mesh), other.seconds, other.bytes});
+      plan::TensorNote note = NoteOfInput(module, at->second, role, planned.plan.inputs[at->second], mesh);
+      AddOthers(choice, mesh, &note);
       largest.Add(std::move(note));
       continue;
+    }
+    if (!choice.others.empty()) {
+      plan::TensorNote result = NoteOf(module, op.results[0], "result", choice.result, mesh);
+      AddOthers(choice, mesh, &result);
+      results.Add(std::move(result));
     }
     plan::OpNote note;
     note.name = op.name;
@@ -283,6 +300,7 @@ Result<plan::Notes> MeshNotes(const LoadedStep& loaded, const cost::Model& model
   }
   notes.ops = Thin(std::move(notes.ops));
   notes.tensors = largest.Take();
+  for (plan::TensorNote& result : results.Take(kResults)) notes.tensors.push_back(std::move(result));
   return notes;
 }
 

@@ -29,11 +29,12 @@ struct OtherLayout {
   bool operator==(const OtherLayout&) const = default;
 };
 
-// An array that enters a step, or `count` of them that look alike.
+// An array that enters a step (or, with other layouts, the result of an op), or `count` of them that look alike.
 struct TensorNote {
   int stage = 0;
-  std::string name;   // "params['wte']"
-  std::string role;   // "parameter", "state", "batch", or what comes from other stages: "activation", ...
+  std::string name;  // "params['wte']"
+  std::string
+      role;  // "parameter", "state", "batch", "result" (of an op), or what comes from other stages: "activation", ...
   std::string dtype;  // "f32"
   std::vector<int64_t> shape;
   std::string spec;  // on the mesh of the stage, "[x,]"

@@ -52,7 +52,8 @@ function alternativesTab(plan) {
   } else {
     if (plan.notes && plan.notes.ways.length) out.push(waysPanel(plan));
     const tensors = (plan.notes ? plan.notes.tensors : []).filter(t => t.others.length);
-    out.push(panel("Alternatives considered", tensors.length ? "Other layouts of the largest arrays, with all else as it is." : "The plan file does not say what else was looked at.",
+    out.push(panel("Alternatives considered", (tensors.length ? "Other layouts of the largest arrays and of results of the dearest ops, with all else as it is." : "The plan file does not say what else was looked at.") +
+      (plan.notes && plan.notes.ways.length ? "" : " With alpa plan --methods it also holds what methods chosen by hand would cost."),
       tensors.length ? table(["array", "shape", "chosen", "instead", ">time", ">memory"], tensors.flatMap(t => t.others.map((o, i) => row([i ? "" : el("code", {}, t.name), i ? "" : el("code", {}, `${t.dtype}[${t.shape.join(",")}]`), i ? "" : el("code", {}, t.spec), el("code", {}, o.spec || "[]"),
         ">" + signed(seconds(Math.abs(o.seconds)), o.seconds), ">" + (o.bytes ? signed(bytes(Math.abs(o.bytes)), o.bytes) : "same")])))) : null));
   }

@@ -35,7 +35,7 @@ function numbers() {
   const uses = plan.timeline ? plan.timeline.meshes.map((use, m) => [use.peak, plan.limits[plan.stages.find(s => s.on === m).type], stagesOfMesh(plan, m)])
     : plan.kind === "pipeline" ? plan.stages.map((s, i) => [s.peak, plan.limits[s.type], "stage " + i]) : plan.layout ? [[plan.layout.memory, Object.values(plan.limits)[0], "every device"]] : [];
   const fullest = uses.sort((a, b) => (b[1] ? b[0] / b[1] : 0) - (a[1] ? a[0] / a[1] : 0) || b[0] - a[0])[0];
-  if (fullest) add(fullest[1] ? percent(fullest[0] / fullest[1]) : bytes(fullest[0]), `of memory, ${fullest[2]} at the fullest`, `${bytes(fullest[0])} per device` + (fullest[1] ? ` of ${bytes(fullest[1])}` : "; no limit known"));
+  if (fullest) add(fullest[1] ? percent(fullest[0] / fullest[1]) : bytes(fullest[0]), `of memory at most, ${fullest[2]}`, `${bytes(fullest[0])} per device` + (fullest[1] ? ` of ${bytes(fullest[1])}` : "; no limit known"));
   const gap = plan.kind === "pipeline" ? plan.notes && plan.notes.gap : plan.layout && plan.layout.cost_s > 0 ? (plan.layout.cost_s - plan.layout.bound_s) / plan.layout.cost_s : null;
   if (gap !== null && gap !== undefined) add(percent(Math.max(0, gap), 2), "gap to the bound", "No plan of the search space is better than this by more than this share, by the measure that the search goes by.");
   return el("div", {class: "cards"}, out);

@@ -153,5 +153,5 @@ function smallTimeline(plan) {
 
 function overviewTab(plan) {
   if (plan.kind === "pipeline") return [stagesPanel(plan), smallTimeline(plan), el("div", {class: "two"}, timePanel(plan), el("div", {}, gapPanel(plan), waysPanel(plan)))];
-  return [el("div", {class: "two"}, el("div", {}, meshTimePanel(plan), gapPanel(plan)), el("div", {}, collectivesPanel(plan))), largestPanel(plan), smallTimeline(plan), placesPanel(plan)];
+  return [el("div", {class: "two"}, el("div", {}, meshTimePanel(plan), plan.notes && plan.notes.ways.length ? waysPanel(plan) : null), el("div", {}, gapPanel(plan), collectivesPanel(plan))), largestPanel(plan), smallTimeline(plan), placesPanel(plan)];
 }
