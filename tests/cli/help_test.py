@@ -11,7 +11,7 @@ import unittest
 
 ALPA = os.path.abspath(sys.argv[1])
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SLOW = ("profile",)  # their examples take long
+SLOW = ("profile", "serve")  # their examples take long
 
 
 def alpa(*words, **more):
