@@ -23,6 +23,7 @@ struct PlanOptions {
   std::string mesh;     // "2x4": one mesh, no pipeline; empty: stages on submeshes of the cluster
   std::string memory;   // "16GiB" per device; empty: what the device type has; "none": no limit
   std::string method = "auto";
+  bool methods = false;               // also plan by all other methods, to compare with
   std::string microbatches = "auto";  // or a number; auto on one mesh: 1
   std::string schedule = "auto";      // or gpipe, 1f1b, interleaved, zb-h1
   std::string stages = "auto";        // or a number
