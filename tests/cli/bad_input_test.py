@@ -231,8 +231,10 @@ def arguments():
     for m in ["0", "-2", "abc"]:
         case(f"--microbatches {m}", ["--microbatches"], "run", MLP, f"--microbatches={m}", "--save-plan", "p.json")
     case("--microbatches 5", ["5 microbatches", "at most 64"], "run", MLP, "--microbatches=5", "--save-plan", "p.json")
-    case("--microbatches 2 -n 2", ["not yet"], "run", MLP, "--microbatches=2", "-n", "2", "--save-plan", "p.json")
-    case("--microbatches 2 of a plan", ["not yet"], "run", MLP, "--microbatches=2", "--plan", "p.json", "--metrics", "m")
+    case("--microbatches 64 -n 2", ["64 microbatches", "2 devices"], "run", MLP, "--microbatches=64", "-n", "2", "--save-plan",
+         "p.json")
+    case("--microbatches 2 of a missing plan", ["p.json: no such file"], "run", MLP, "--microbatches=2", "--plan", "p.json",
+         "--metrics", "m")
     case("--microbatches of batch norm", ["wresnet", "models.py:201", "--per-microbatch"], "run",
          model("wresnet_tiny_sgd.mlirbc"), "--microbatches=2", "--save-plan", "p.json")
     case("--steps -3", ["--steps"], "run", MLP, "--steps=-3")

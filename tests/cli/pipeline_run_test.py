@@ -53,6 +53,24 @@ class PipelineRun(unittest.TestCase):
         done = self.run_plan("-q", "--check", MODEL.replace(".mlirbc", ".npz"))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_microbatches_on_a_mesh(self):
+        """Without a plan, or with one of a mesh: one stage."""
+        for name, devices, microbatches in (("gpt_tiny", 4, 2), ("gpt_tiny", 2, 8), ("moe_tiny", 8, 2), ("gpt_tiny_tied_gather", 2, 4)):
+            model = os.path.join(MODELS, name)
+            done = alpa("run", model + ".mlirbc", "--devices", devices, "--microbatches", microbatches, "-q", "--check", model + ".npz")
+            self.assertEqual(done.returncode, 0, f"{name}: {done.stdout}{done.stderr}")
+        model, mesh = os.path.join(MODELS, "gpt_tiny"), self.path("mesh.json")
+        self.assertEqual(alpa("plan", model + ".mlirbc", "--mesh", "2x2", "-q", "-o", mesh).returncode, 0)
+        done = alpa("run", model + ".mlirbc", "--plan", mesh, "--microbatches", "4", "-q", "--check", model + ".npz")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        saved = self.path("saved.json")
+        words = ["--devices", "2", "--microbatches", "2", "--steps", "1", "-q", "--save-plan", saved]
+        self.assertEqual(alpa("run", model + ".mlirbc", *words).returncode, 0)
+        self.assertEqual(alpa("run", model + ".mlirbc", "--plan", saved, "--steps", "1", "-q").returncode, 0)
+        many = alpa("run", model + ".mlirbc", "--devices", "4", "--microbatches", "8", "-q")
+        self.refused(many, "8 microbatches have 2 examples each", "4 devices")
+        self.refused(alpa("run", model + ".mlirbc", "--devices", "4", "--microbatches", "3", "-q"), "3 microbatches")
+
     def test_options_that_repeat_the_plan(self):
         done = self.run_plan("-q", "--steps", "1", "--microbatches", "4", "--devices", self.devices())
         self.assertEqual(done.returncode, 0, done.stderr)

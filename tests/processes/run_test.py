@@ -93,6 +93,8 @@ def stages_on_different_hosts(folder):
         expect(made.returncode == 0, f"{cluster}: a plan of two stages", made.stderr)
         run = alpa(processes, "run", model, "--plan", plan, "--check", golden, "-q")
         expect(run.returncode == 0, f"{cluster}: {processes} processes give the golden numbers", run.stdout + run.stderr)
+    run = alpa(2, "run", model, "--devices", 4, "--microbatches", 2, "--check", golden, "-q")
+    expect(run.returncode == 0, "microbatches on a mesh over two processes", run.stdout + run.stderr)
     # Side by side: each stage has one device of each host.
     columns = json.loads((folder / "local-2x2.json").read_text())
     for column, stage in enumerate(columns["stages"]):

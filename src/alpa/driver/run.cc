@@ -89,7 +89,8 @@ class Training {
                          gate_));
     if (gate_.Stops(Phase::kImport) || gate_.Stops(Phase::kAnalyze)) return Ok();
     if (!options_.save_plan.empty()) {
-      ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.save_plan, plan::ToJson(session_.plan)));
+      const std::string text = session_.pipeline ? plan::ToJson(*session_.pipeline) : plan::ToJson(session_.plan);
+      ALPA_RETURN_IF_ERROR(WriteFileAtomic(options_.save_plan, text));
     }
     if (gate_.Stops(Phase::kPlan)) return Ok();
     ALPA_RETURN_IF_ERROR(checkpoints_.CheckFolder());

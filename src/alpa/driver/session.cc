@@ -8,6 +8,7 @@
 #include "alpa/base/disk_cache.h"
 #include "alpa/base/file.h"
 #include "alpa/driver/microbatches.h"
+#include "alpa/driver/one_stage.h"
 #include "alpa/driver/pipeline_session.h"
 #include "alpa/plan/data_parallel.h"
 #include "alpa/plan/pipeline_plan.h"
@@ -132,22 +133,25 @@ Result<int64_t> DevicesPerProcess(int64_t devices, const process::Group& process
                "start another number of processes, or make a plan for a multiple of it"};
 }
 
-// Whether the plan is, or may be for the model that is read, one of several stages.
-bool MayBePipeline(const std::string& plan) {
-  if (plan == kDataParallel) return false;
-  const auto text = ReadFile(plan);
-  return text.ok() && (plan::IsFamily(*text) || plan::IsPipeline(*text));
-}
-
-// What can be said of microbatches before the model is read. Plans of several stages have a number of their own.
-Status CheckMicrobatchOptions(const SessionOptions& options, bool pipeline) {
-  if (options.microbatches <= 1 || pipeline) return Ok();
-  const auto not_yet = [](const std::string& what) {
-    return Error{Code::kInvalidArgument, fmt::format("--microbatches together with {}: not yet possible", what),
-                 "microbatches run on one device"};
-  };
-  if (options.devices > 1) return not_yet(fmt::format("--devices {}", options.devices));
-  if (options.plan != kDataParallel) return not_yet("a plan file");
+// A step on a mesh of several devices in microbatches is a plan of one stage. One device has a way of its own, which
+// keeps what passes between microbatches in the program.
+Status MakeOneStage(const SessionOptions& options, Session* session) {
+  if (session->pipeline || options.microbatches <= 1 || session->plan.mesh.size() == 1) return Ok();
+  if (!options.backend.empty()) {
+    return Error{
+        Code::kUnsupported,
+        fmt::format("--backend with --microbatches on {} devices: not yet possible", session->plan.mesh.size()),
+        "leave one of them out, or take --devices 1"};
+  }
+  OneStageOptions how;
+  how.microbatches = options.microbatches;
+  how.per_microbatch = options.per_microbatch;
+  if (options.processes != nullptr) {
+    ALPA_TRY(const int64_t devices, DevicesPerProcess(session->plan.mesh.size(), *options.processes));
+    how.hosts = static_cast<int>(session->plan.mesh.size() / devices);
+  }
+  ALPA_TRY(session->pipeline, OneStage(session->loaded, session->plan, how));
+  session->plan = WholeOnHost(session->module());
   return Ok();
 }
 
@@ -155,7 +159,6 @@ Status CheckMicrobatchOptions(const SessionOptions& options, bool pipeline) {
 
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
-  ALPA_RETURN_IF_ERROR(CheckMicrobatchOptions(options, MayBePipeline(options.plan)));
   Session session;
   if (!options.backend.empty() && options.processes != nullptr) {
     return Error{Code::kUnsupported, "--backend together with several processes: not yet possible",
@@ -170,9 +173,8 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
                              Phase::kPlan, [&] { return MakePlan(session.loaded, options, &session); },
                              [&](const plan::Plan& plan) { return CheckPlan(plan, session.module(), options); }, "json",
                              [](const plan::Plan& plan) { return Result<std::string>(plan::ToJson(plan)); }));
+  ALPA_RETURN_IF_ERROR(MakeOneStage(options, &session));
   if (!session.pipeline) {
-    ALPA_RETURN_IF_ERROR(
-        CheckMicrobatchOptions(options, /*pipeline=*/false));  // of a family, whose member is known now
     ALPA_TRY(session.microbatches, MakeMicrobatchSplit(session.loaded, options.microbatches, options.per_microbatch));
   }
   if (gate.Stops(Phase::kPlan)) return session;

@@ -26,7 +26,7 @@ struct SessionOptions {
   int64_t devices = 0;                  // 0: as many as the plan file says, or 1
   std::string plan = "data-parallel";   // or a plan file
   std::filesystem::path backend;        // PJRT plugin; empty: virtual CPU devices
-  int64_t microbatches = 1;             // more than one: on one device only
+  int64_t microbatches = 1;             // more than one on several devices: as a plan of one stage
   bool per_microbatch = false;          // also where the step is not separable (MakeMicrobatchSplit)
   process::Group* processes = nullptr;  // that the mesh spans, equally many devices in each; null: this one alone
   process::Watch* watch = nullptr;      // over them
