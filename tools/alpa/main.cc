@@ -12,6 +12,7 @@
 #include "alpa/driver/plan.h"
 #include "alpa/driver/profile.h"
 #include "alpa/driver/run.h"
+#include "alpa/driver/serve.h"
 #include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
 #include "alpa/driver/verify.h"
@@ -27,6 +28,7 @@ using alpa::driver::LoadOptions;
 using alpa::driver::PlanOptions;
 using alpa::driver::ProfileOptions;
 using alpa::driver::RunOptions;
+using alpa::driver::ServeOptions;
 using alpa::driver::SimulateOptions;
 using alpa::driver::SolveCommand;
 using alpa::driver::VerifyOptions;
@@ -252,6 +254,23 @@ void AddVerify(CLI::App& app, VerifyOptions* options) {
   command->add_flag("!--no-cache", options->cache, "compile anew, and keep nothing");
 }
 
+void AddServe(CLI::App& app, ServeOptions* options) {
+  CLI::App* command = app.add_subcommand("serve", "run a step for another program: what the Python package starts");
+  command->footer("The other program speaks src/alpa/driver/serve_wire.h over a socket that it hands down.");
+  AddModel(command, &options->load);
+  command->add_option("--fd", options->fd, "number of the open socket")->required();
+  command->add_option("-n,--devices", options->devices, "virtual CPU devices (default: one, or the plan's)")
+      ->check(kDeviceCount);
+  command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
+  command->add_option("--microbatches", options->microbatches, "as of alpa run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--per-microbatch", options->per_microbatch, "as of alpa run");
+  command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
+  command->add_flag("!--no-cache", options->cache, "compile anew, and keep nothing");
+  command->add_flag("-v,--verbose", options->gate.verbose, "time of each phase");
+}
+
 void AddDemo(CLI::App& app, DemoOptions* options) {
   CLI::App* command = app.add_subcommand("demo", "train a small byte-level GPT on text, and let it write");
   command->footer("example: alpa demo --data my_texts/ --steps 200");
@@ -314,6 +333,7 @@ int main(int argc, char** argv) {
   ClustersOptions clusters;
   SolveCommand solve;
   VerifyOptions verify;
+  ServeOptions serve;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
@@ -324,6 +344,7 @@ int main(int argc, char** argv) {
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
   AddSolve(app, &solve);
+  AddServe(app, &serve);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -337,6 +358,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("profile")) return Finish(alpa::driver::Profile(profile));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
+  if (app.got_subcommand("serve")) return Finish(alpa::driver::Serve(serve));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
   if (app.got_subcommand("solve")) return Finish(alpa::driver::Solve(solve));
