@@ -201,8 +201,8 @@ def _serialize(jitted: Callable, args: tuple, kwargs: dict) -> bytes:
         warnings.filterwarnings("ignore", message="(?s).*donated buffers")
         try:
             return jax_export.export(jitted, platforms=("cpu",))(*args, **kwargs).mlir_module_serialized
-        except ValueError as error:
-            if "custom call" not in str(error):
+        except (NotImplementedError, ValueError) as error:
+            if "custom call" not in str(error) and "callback" not in str(error):
                 raise
             return jitted.lower(*args, **kwargs).as_text(debug_info=True).encode()
 

@@ -88,6 +88,15 @@ def run(arguments: list[str], progress: bool = False) -> str:
     raise error
 
 
+def main() -> None:
+    """The command `alpa` of the package: the program itself."""
+    try:
+        program = find_program()
+    except AlpaError as error:
+        sys.exit(f"alpa: {error}")
+    os.execv(program, [program, *sys.argv[1:]])
+
+
 def say(text: str) -> None:
     """A line of progress."""
     sys.stderr.write(f"alpa: {text}\n")
