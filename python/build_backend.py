@@ -25,7 +25,7 @@ PACKAGE = os.path.join(ROOT, "python", "alpa")
 # Libraries that are packed; what else there is belongs to the system: the C and C++ libraries, zlib, and MPI, which has to
 # be the one of the mpirun that starts us.
 PACKED = re.compile(r"^lib(tensorflow_cc|tensorflow_framework|fmt|tomlplusplus)\.so")
-PROGRAM = ["alpa", "libalpa_xla.so", "libalpa_mpi.so"]
+PROGRAM = ["alpa", "libalpa_xla.so", "libalpa_mpi.so"]  # the last where there is MPI
 TAG = "py3-none-linux_x86_64"
 
 
@@ -72,14 +72,18 @@ def stage(folder: str) -> None:
     """Puts the program and its libraries into `folder`."""
     if not os.environ.get("ALPA_WHEEL_BUILT"):
         subprocess.run(["./dev", "build", "release", "alpa", "alpa_mpi"], check=True, cwd=ROOT, stdout=sys.stderr)
-    for file in PROGRAM:
+    program = [file for file in PROGRAM if os.path.exists(os.path.join(ROOT, "build", file))]
+    if program[:2] != PROGRAM[:2]:
+        raise RuntimeError("build/ has no program: ./dev build")
+    for file in program:
         with open(os.path.join(ROOT, "build", file), "rb") as f:
             data = only_beside(f.read())
         with open(os.path.join(folder, file), "wb") as f:
             f.write(data)
         shutil.copymode(os.path.join(ROOT, "build", file), os.path.join(folder, file))
-    cache = re.search(r"^ALPA_DEPS:PATH=(.*)$", open(os.path.join(ROOT, "build", "CMakeCache.txt")).read(), re.M).group(1)
-    for file in PROGRAM:
+    with open(os.path.join(ROOT, "build", "CMakeCache.txt")) as f:
+        cache = re.search(r"^ALPA_DEPS:PATH=(.*)$", f.read(), re.M).group(1)
+    for file in program:
         # As the build finds them: the copies have lost the way to the cache.
         linked = call("ldd", os.path.join(ROOT, "build", file))
         for name, path in re.findall(r"^\s*(\S+) => (/\S+)", linked, re.M):

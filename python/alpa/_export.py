@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
+import inspect
 import os
 import re
 import warnings
@@ -104,7 +104,6 @@ def take_apart(tree: Any, name: Callable[[tuple], str]) -> tuple[Tree, list[Any]
 
 def _argument_names(fn: Callable, args: tuple, kwargs: dict) -> list[str]:
     """What `fn` calls its positional arguments."""
-    import inspect
     try:
         bound = inspect.signature(fn).bind(*args, **kwargs)
     except (TypeError, ValueError):
@@ -132,12 +131,10 @@ class Step:
     arguments: tuple                    # (args, kwargs) as they were given, arrays as specs
 
     def write(self, folder: str) -> str:
-        """Writes the module and the names of its inputs; returns the path of the module."""
+        """Writes the module, in which JAX has noted the names of its inputs; returns its path."""
         path = os.path.join(folder, f"{self.name}.mlirbc")
         with open(path, "wb") as f:
             f.write(self.module)
-        with open(os.path.join(folder, f"{self.name}.json"), "w") as f:
-            json.dump({"args": [{"name": leaf.name} for leaf in self.inputs.arrays]}, f)
         return path
 
 

@@ -8,14 +8,17 @@ import math
 import os
 import re
 import shutil
+import sys
 import tempfile
-import time
-from typing import Any, Callable, Mapping, Sequence
+import weakref
+from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 import jax
 
 from . import _export, _program, _shardings
 from ._errors import AlpaError
+
+_T = TypeVar("_T")
 
 
 def plan(step: Callable, *args: Any, cluster: str | os.PathLike | None = "auto",
@@ -75,23 +78,27 @@ def plan(step: Callable, *args: Any, cluster: str | os.PathLike | None = "auto",
 
 
 def show_progress(wish: bool | None) -> bool:
-    import sys
     return sys.stderr.isatty() if wish is None else wish
 
 
+def resolve(step: _export.Step, model_options: list[str], run: Callable[[list[str]], _T]) -> tuple[_T, list[str]]:
+    """Calls run(model_options). Where alpa cannot tell state from batch, once more with what is known here: what comes
+    back by its structure is state, the rest is the batch. Returns the result and the options that led to it."""
+    try:
+        return run(model_options), model_options
+    except AlpaError as error:
+        if model_options or "is not clear which inputs" not in error.message or not any(step.donated):
+            raise
+    model_options = ["--batch-args", ",".join(str(i) for i, d in enumerate(step.donated) if not d)]
+    return run(model_options), model_options
+
+
 def _search(step: _export.Step, options: list[str], model_options: list[str], pins: list[str], progress: bool) -> Plan:
-    folder = tempfile.TemporaryDirectory(prefix="alpa-")
+    folder = Folder()
     model = step.write(folder.name)
     out = os.path.join(folder.name, "plan.json")
-    command = ["plan", model, "-o", out, *options]
-    try:
-        text = _program.run([*command, *pins, *model_options], progress)
-    except AlpaError as error:
-        if model_options or not error.message.startswith("it is not clear which inputs") or not any(step.donated):
-            raise
-        # What comes back by its structure is state, the rest is the batch.
-        model_options = ["--batch-args", ",".join(str(i) for i, d in enumerate(step.donated) if not d)]
-        text = _program.run([*command, *pins, *model_options], progress)
+    text, model_options = resolve(
+        step, model_options, lambda extra: _program.run(["plan", model, "-o", out, *options, *pins, *extra], progress))
     with open(out) as f:
         content = json.load(f)
     text = text[:text.rfind("\nplan written to")].rstrip() + "\n"
@@ -112,7 +119,7 @@ def load(path: str | os.PathLike, step: Callable | None = None, *args: Any, **kw
     if not isinstance(content, dict) or not {"alpa_plan", "alpa_pipeline"} & content.keys():
         raise AlpaError(f"{os.fspath(path)}: not a plan of alpa", "Plan.save and `alpa plan -o` write such files")
     ours = content.pop("python", {})
-    folder = tempfile.TemporaryDirectory(prefix="alpa-")
+    folder = Folder()
     exported = None
     if step is not None:
         exported = _export.export(step, args, kwargs)
@@ -153,6 +160,14 @@ class Explanation:
     __repr__ = __str__
 
 
+class Folder:
+    """A temporary folder that goes away with this object."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="alpa-")
+        weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
+
+
 class Plan:
     """How a step is to run: print it, simulate it, save it, run it.
 
@@ -163,7 +178,7 @@ class Plan:
     """
 
     def __init__(self, content: dict, text: str, inputs: list[_export.Leaf], *, step: _export.Step | None,
-                 folder: tempfile.TemporaryDirectory, options: list[str], model_options: list[str]) -> None:
+                 folder: Folder, options: list[str], model_options: list[str]) -> None:
         self.json = content
         self.inputs = inputs
         self._text = text
@@ -337,7 +352,19 @@ class Plan:
         return ["the best plans in which it lies otherwise:", *lines] if lines else []
 
     def _explain_stages(self, found: list[int]) -> Explanation:
-        raise AlpaError("explain is for plans of one mesh", 'make one with mesh="2x4"')
+        places = json.loads(_program.run(["explain", self.path, self.model_path, "--json", *self._model_options]))
+        lines, layouts = [], {}
+        for i in found:
+            leaf = self.inputs[i]
+            lines.append(f"{leaf}:" + ("" if places[i]["places"] else " no stage reads it"))
+            for place in places[i]["places"]:
+                part = f", part {place['part']}" if "part" in place else ""
+                layouts[f"stage {place['stage']}{part}: {leaf.name}"] = place["layout"]
+                words = _in_words(place["layout"], "xyz"[:len(place["mesh"])])
+                lines.append(f"  stage {place['stage']}{part}, mesh {'x'.join(map(str, place['mesh']))}: {words}; "
+                             f"{_bytes(place['piece_bytes'])} per device"
+                             + ("; a copy, which another stage updates" if place.get("shared") else ""))
+        return Explanation("\n".join(lines) + "\n", layouts)
 
     # ---- running
 
@@ -350,7 +377,9 @@ class Plan:
     def _check_model(self) -> None:
         """That the plan is for the step that it is used with."""
         try:
-            _program.run(["run", self.model_path, "--plan", self.path, "--stop-after", "plan", *self._model_options])
+            _, self._model_options = resolve(
+                self._need_step("loading"), self._model_options, lambda extra: _program.run(
+                    ["run", self.model_path, "--plan", self.path, "--stop-after", "plan", *extra]))
         except AlpaError as error:
             raise AlpaError(error.message.removeprefix(f"{self.path}: "), error.hint) from None
 

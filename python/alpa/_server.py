@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
 import threading
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import ml_dtypes
 import numpy as np
@@ -21,6 +22,9 @@ _TYPES = {"pred": np.bool_, "s8": np.int8, "s16": np.int16, "s32": np.int32, "s6
           "u4": ml_dtypes.uint4, "f8e5m2": ml_dtypes.float8_e5m2, "f8e4m3fn": ml_dtypes.float8_e4m3fn,
           "f8e4m3b11fnuz": ml_dtypes.float8_e4m3b11fnuz, "f8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
           "f8e4m3fnuz": ml_dtypes.float8_e4m3fnuz}
+
+
+_AFTER_THE_END = "the state on the devices is lost; call parallelize again, with a state that was kept"
 
 
 class Array:
@@ -81,6 +85,11 @@ class Server:
         _, payload = self._ask({"op": "fetch", "inputs": list(inputs), "outputs": list(outputs)}, [])
         return _split(payload, [*(self.inputs[i] for i in inputs), *(self.outputs[o] for o in outputs)])
 
+    def check(self) -> None:
+        """Raises what ended the process, if it has ended."""
+        if self._broken is not None:
+            raise AlpaError(self._broken, _AFTER_THE_END)
+
     def close(self) -> None:
         """Ends the process."""
         if os.getpid() != self._owner:  # of a fork: not ours to end
@@ -104,35 +113,14 @@ class Server:
 
     def _ask(self, request: dict, arrays: list[np.ndarray]) -> tuple[dict, memoryview]:
         with self._lock:
-            if self._broken is not None:
-                raise AlpaError(self._broken, "call parallelize again for new devices")
-            interrupt: BaseException | None = None
-            thread_answer: list[Any] = []
+            self.check()
+            with _DeferInterrupt(self._give_up):
+                self._send(request, arrays)
+                return self._receive()
 
-            def talk() -> None:
-                try:
-                    self._send(request, arrays)
-                    thread_answer.append(self._receive())
-                except BaseException as error:  # raised below, in the caller's thread
-                    thread_answer.append(error)
-
-            # In a thread, so that an interrupt cannot come between request and answer.
-            worker = threading.Thread(target=talk, daemon=True)
-            worker.start()
-            while worker.is_alive():
-                try:
-                    worker.join()
-                except BaseException as error:
-                    if interrupt is not None:  # a second Ctrl-C: do not wait for the step
-                        self._broken = "the step was interrupted"
-                        self._process.kill()
-                        raise
-                    interrupt = error
-            if interrupt is not None:
-                raise interrupt
-            if isinstance(thread_answer[0], BaseException):
-                raise thread_answer[0]
-            return thread_answer[0]
+    def _give_up(self) -> None:
+        self._broken = "the step was interrupted before its end"
+        self._process.kill()
 
     def _send(self, request: dict, arrays: list[np.ndarray]) -> None:
         parts = [np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in arrays]
@@ -172,13 +160,41 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
+        if self._broken is not None:
+            return AlpaError(self._broken, _AFTER_THE_END)
         words = self._said.text().strip()
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         if words.startswith("alpa: ") and "\n" not in words:
             words = from_stderr(words).message
         self._broken = f"the process with the devices {how}" + (
             f"; its last words:\n{words[-2000:]}" if words else ", without a word")
-        return AlpaError(self._broken, "the state on the devices is lost; call parallelize again, with a state that was kept")
+        return AlpaError(self._broken, _AFTER_THE_END)
+
+
+class _DeferInterrupt:
+    """Within, a Ctrl-C waits until the end, so that no answer is left half read; a second one calls `give_up`."""
+
+    def __init__(self, give_up: Callable[[], None]) -> None:
+        self._give_up = give_up
+        self._caught: list = []
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():  # only there signals are handled
+            self._before = signal.getsignal(signal.SIGINT)
+            if callable(self._before):
+                signal.signal(signal.SIGINT, self._catch)
+
+    def _catch(self, *signal_and_frame: Any) -> None:
+        if self._caught:
+            self._give_up()
+        self._caught = list(signal_and_frame)
+
+    def __exit__(self, *_: Any) -> None:
+        if callable(self._before):
+            signal.signal(signal.SIGINT, self._before)
+            if self._caught:
+                self._before(*self._caught)
 
 
 def _split(payload: memoryview, arrays: list[Array]) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import time
 import weakref
@@ -121,6 +122,32 @@ for _name in ("add sub mul truediv floordiv mod pow matmul and or xor lshift rsh
     setattr(DeviceArray, f"__r{_name}__", _operator(f"__r{_name}__"))
 for _name in "neg pos abs invert eq ne lt le gt ge".split():
     setattr(DeviceArray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def _register() -> None:
+    """Lets functions of JAX take a DeviceArray as they take an array of NumPy.
+
+    JAX has no public way to say so, only `__jax_array__`, which jitted functions no longer ask for. Where its insides have
+    moved, jnp.asarray(x) is needed.
+    """
+    try:
+        from jax._src import core
+        from jax._src.interpreters import pxla
+        core.pytype_aval_mappings[DeviceArray] = lambda x: core.ShapedArray(x.shape, x.dtype)
+        of_numpy = pxla.shard_arg_handlers[np.ndarray]
+        pxla.shard_arg_handlers[DeviceArray] = lambda xs, *rest: of_numpy([np.asarray(x) for x in xs], *rest)
+        for name in "dtypes.canonicalize_value_handlers", "interpreters.xla.canonicalize_dtype_handlers":
+            module, table = name.rsplit(".", 1)
+            try:
+                handlers = getattr(importlib.import_module(f"jax._src.{module}"), table)
+            except (ImportError, AttributeError):  # of another version
+                continue
+            handlers[DeviceArray] = lambda x: x
+    except (ImportError, AttributeError, KeyError):
+        pass
+
+
+_register()
 DeviceArray.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
@@ -172,6 +199,7 @@ class Train:
         self._server: Server | None = None
         self._step: _export.Step | None = None
         self._version = 0            # counts steps and changes of the state by the user
+        self._keys: dict[int, Any] = {}  # random keys of the present state, as they were returned
         self._lost = False           # the state, by a step that failed
         self._batch: dict[int, Any] = {}  # what the devices hold of immutable batch arrays
         self._results: weakref.WeakSet[DeviceArray] = weakref.WeakSet()  # of the last step, not fetched yet
@@ -182,13 +210,14 @@ class Train:
         if self._server is None:
             self._start(args, kwargs)
         assert self._server is not None and self._step is not None
+        self._server.check()
         leaves = self._flatten(args, kwargs)
         state: dict[int, np.ndarray] = {}
         batch: dict[int, np.ndarray] = {}
         seen: dict[int, Any] = {}
         for i, (leaf, value) in enumerate(zip(self._step.inputs.arrays, leaves)):
             if self._server.inputs[i].state:
-                if not self._is_current(value, i):
+                if not self._is_current(value, i) and (self._lost or self._keys.get(i) is not value):
                     state[i] = self._to_host(leaf, value)
                 continue
             if isinstance(value, jax.Array):  # others may have been changed in place
@@ -238,14 +267,14 @@ class Train:
             plan = _plan.load(path, self._fn, *args, **kwargs)
             step = plan._need_step("running")
         if plan is not None:
-            arguments = [plan.model_path, "--plan", plan.path, *plan._model_options]
+            arguments, known = [plan.model_path, "--plan", plan.path], plan._model_options
         else:
-            import tempfile
-            self._folder = tempfile.TemporaryDirectory(prefix="alpa-")
+            self._folder = _plan.Folder()
             arguments = [step.write(self._folder.name), "--devices", str(self._devices or jax.local_device_count())]
+            known = []
         if not self._cache:
             arguments.append("--no-cache")
-        server = Server(arguments, self._progress)
+        server, _ = _plan.resolve(step, known, lambda extra: Server([*arguments, *extra], self._progress))
         if len(server.inputs) != len(step.inputs.arrays):
             server.close()
             raise AlpaError("the exported step has other inputs than the function: a bug of alpa")
@@ -311,23 +340,34 @@ class Train:
     def _make_result(self, results: dict[int, np.ndarray]) -> Any:
         assert self._server is not None and self._step is not None
         values: list[Any] = []
+        keys: list[int] = []  # places in `values`
         for o, (leaf, output) in enumerate(zip(self._step.outputs.arrays, self._server.outputs)):
-            if output.state:
-                state_leaf = self._step.inputs.arrays[output.partner]  # called as the user calls the state
-                handle = DeviceArray(self, output.partner, self._version, state_leaf, is_state=True)
-            elif o in results:
+            if o in results:
                 values.append(_from_bits(leaf, results[o]))
                 continue
+            if output.state:  # called as the user calls the state
+                leaf = self._step.inputs.arrays[output.partner]
+                handle = DeviceArray(self, output.partner, self._version, leaf, is_state=True)
             else:
                 handle = DeviceArray(self, o, self._version, leaf, is_state=False)
                 self._results.add(handle)
-            # Typed keys are small, and JAX must see them as such.
-            values.append(_from_bits(leaf, np.asarray(handle)) if leaf.key is not None else handle)
+            if leaf.key is not None:
+                keys.append(o)
+            values.append(handle)
+        # Typed keys are small, and JAX must see them as such.
+        self._keys = {}
+        for o, bits in zip(keys, self._fetch([values[o] for o in keys])):
+            handle = values[o]
+            values[o] = _from_bits(self._step.outputs.arrays[o], bits)
+            if handle._is_state:
+                self._keys[handle._number] = values[o]
         return self._step.outputs.join(values)
 
     def _fetch(self, handles: Sequence[DeviceArray]) -> list[np.ndarray]:
         assert self._server is not None
         missing = [h for h in handles if h._value is None]
+        if missing:
+            self._server.check()
         for handle in missing:
             if not self._has(handle):
                 raise self._stale(handle)

@@ -8,6 +8,7 @@
 #include "alpa/base/result.h"
 #include "alpa/driver/clusters.h"
 #include "alpa/driver/demo.h"
+#include "alpa/driver/explain.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/profile.h"
@@ -22,6 +23,7 @@ namespace {
 
 using alpa::driver::ClustersOptions;
 using alpa::driver::DemoOptions;
+using alpa::driver::ExplainOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
@@ -254,6 +256,15 @@ void AddVerify(CLI::App& app, VerifyOptions* options) {
   command->add_flag("!--no-cache", options->cache, "compile anew, and keep nothing");
 }
 
+void AddExplain(CLI::App& app, ExplainOptions* options) {
+  CLI::App* command = app.add_subcommand("explain", "where each input of a step lies by a plan");
+  command->footer("example: alpa explain plan.json step.mlirbc --name wte");
+  command->add_option("PLAN", options->plan, "plan file")->required();
+  AddModel(command, &options->load);
+  command->add_option("--name", options->name, "only inputs whose names hold this");
+  command->add_flag("--json", options->json, "print JSON");
+}
+
 void AddServe(CLI::App& app, ServeOptions* options) {
   CLI::App* command = app.add_subcommand("serve", "run a step for another program: what the Python package starts");
   command->footer("The other program speaks src/alpa/driver/serve_wire.h over a socket that it hands down.");
@@ -334,6 +345,7 @@ int main(int argc, char** argv) {
   SolveCommand solve;
   VerifyOptions verify;
   ServeOptions serve;
+  ExplainOptions explain;
   std::string stop_after;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
@@ -344,6 +356,7 @@ int main(int argc, char** argv) {
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
   AddSolve(app, &solve);
+  AddExplain(app, &explain);
   AddServe(app, &serve);
   try {
     app.parse(argc, argv);
@@ -358,6 +371,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("profile")) return Finish(alpa::driver::Profile(profile));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
+  if (app.got_subcommand("explain")) return Finish(alpa::driver::Explain(explain));
   if (app.got_subcommand("serve")) return Finish(alpa::driver::Serve(serve));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
