@@ -11,7 +11,6 @@ from typing import Any, Callable
 
 import jax
 import numpy as np
-from jax import export as jax_export
 
 from ._errors import AlpaError
 
@@ -191,17 +190,20 @@ def _donated_by_jit(fn: Callable, args: tuple, kwargs: dict) -> list[bool] | Non
     return donated if any(donated) else None
 
 
-def _serialize(jitted: Callable, args: tuple, kwargs: dict) -> bytes:
+def _serialize(jitted: Any, args: tuple, kwargs: dict) -> bytes:
     """The module as portable bytecode; as text where JAX does not want to promise that it will run elsewhere, so that
     alpa can say what in it does not."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*donated buffers")
         try:
+            from jax import export as jax_export
             return jax_export.export(jitted, platforms=("cpu",))(*args, **kwargs).mlir_module_serialized
+        except ImportError:  # of JAX 0.5.0 without absl
+            pass
         except (NotImplementedError, ValueError) as error:
             if "custom call" not in str(error) and "callback" not in str(error):
                 raise
-            return jitted.lower(*args, **kwargs).as_text(debug_info=True).encode()
+        return jitted.lower(*args, **kwargs).as_text(debug_info=True).encode()
 
 
 def _key(leaf: Leaf, bits: Any) -> Any:
@@ -271,10 +273,15 @@ def _key_spec(leaf: Leaf) -> Any:
 
 def _whole_arguments(donated: list[bool], args: tuple, kwargs: dict) -> tuple[set[int], set[str]]:
     """The arguments of which all arrays are donated."""
-    at, positions, keys = 0, set(), set()
+    at = 0
+    positions: set[int] = set()
+    keys: set[str] = set()
     for label, value in [*enumerate(args), *sorted(kwargs.items())]:
         count = sum(is_array(leaf) for leaf in jax.tree_util.tree_leaves(value))
         if count and all(donated[at:at + count]):
-            (positions if isinstance(label, int) else keys).add(label)
+            if isinstance(label, int):
+                positions.add(label)
+            else:
+                keys.add(label)
         at += count
     return positions, keys

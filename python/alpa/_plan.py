@@ -212,11 +212,11 @@ class Plan:
 
     def __repr__(self) -> str:
         if self.pipeline:
-            what = (f"{len(self.json['stages'])} stages, {self.json['schedule']}, "
-                    f"{self.json['microbatches']} microbatches")
+            what = (f"{_count(len(self.json['stages']), 'stage')}, {self.json['schedule']}, "
+                    f"{_count(self.json['microbatches'], 'microbatch')}")
         else:
             what = "mesh " + "x".join(map(str, self.json["mesh"]["shape"]))
-        return f"<alpa.Plan of {self.json['model']}: {what}, {self.devices} devices, {self.step_seconds:.3g} s a step>"
+        return f"<alpa.Plan of {self.json['model']}: {what}, {_count(self.devices, 'device')}, {self.step_seconds:.3g} s a step>"
 
     def __str__(self) -> str:
         return self._text or repr(self)
@@ -295,8 +295,8 @@ class Plan:
         """
         step = self._need_step("shardings")
         if self.pipeline:
-            raise AlpaError(f"this plan has {len(self.json['stages'])} stages and {self.json['microbatches']} "
-                            "microbatches; shardings are for plans of one mesh", 'make one with mesh="2x4"')
+            raise AlpaError(f"this plan has {_count(len(self.json['stages']), 'stage')} and "
+                            f"{_count(self.json['microbatches'], 'microbatch')}; shardings are for plans of one mesh", 'make one with mesh="2x4"')
         args, kwargs, result = _shardings.shardings(self.json, mesh, step.inputs, step.outputs)
         if kwargs:
             raise AlpaError("jax.jit takes no shardings of keyword arguments", "give the step its arguments by position")
@@ -382,6 +382,10 @@ class Plan:
                     ["run", self.model_path, "--plan", self.path, "--stop-after", "plan", *extra]))
         except AlpaError as error:
             raise AlpaError(error.message.removeprefix(f"{self.path}: "), error.hint) from None
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "es" if what.endswith("ch") else "s")
 
 
 def _plain(name: str) -> str:

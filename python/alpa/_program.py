@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from typing import Any
 
 from ._errors import AlpaError, from_stderr
 
@@ -37,7 +38,7 @@ def find_program() -> str:
 class Forwarder(threading.Thread):
     """Passes on what a process writes to standard error, and remembers the end of it."""
 
-    def __init__(self, stream, show: bool) -> None:
+    def __init__(self, stream: Any, show: bool) -> None:
         super().__init__(daemon=True)
         self._stream = stream
         self._show = show
@@ -74,6 +75,7 @@ def run(arguments: list[str], progress: bool = False) -> str:
     with subprocess.Popen([find_program(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, errors="replace") as process:
         said = Forwarder(process.stderr, progress)
+        assert process.stdout is not None
         try:
             out = process.stdout.read()
             status = process.wait()

@@ -128,7 +128,7 @@ class Server:
         try:
             self._socket.sendall(struct.pack("<QQ", len(text), sum(p.size for p in parts)) + text)
             for part in parts:
-                self._socket.sendall(memoryview(part))
+                self._socket.sendall(part.data)
         except OSError:
             raise self._died() from None
 

@@ -6,7 +6,7 @@ import importlib
 import os
 import time
 import weakref
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ class DeviceArray:
             raise TypeError("len() of a single number")
         return self.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[jax.Array]:
         return iter(self.__jax_array__())
 
     def __getitem__(self, index: Any) -> jax.Array:
@@ -227,7 +227,7 @@ class Train:
             batch[i] = self._to_host(leaf, value)
         self._keep_results()
         if self._version == 0:
-            self._say(f"compiling for {self._server.devices} devices")
+            self._say(f"compiling for {_plan._count(self._server.devices, 'device')}")
             start = time.monotonic()
         if state or self._version == 0:
             if self._lost and len(state) < self._state_count():

@@ -116,6 +116,14 @@ class PlanTest(unittest.TestCase):
         everything = self.stages.explain("batch")
         self.assertEqual(len(everything.layouts), 2)
 
+    def test_reported(self):
+        try:
+            self.stages.report(self.file)
+        except alpa.AlpaError as error:
+            self.skipTest(f"this alpa has no reports: {error.message[:80]}")
+        with open(self.file) as f:
+            self.assertIn("<html", f.read())
+
     def test_pinned(self):
         plan = alpa.plan(support.step, *self.args, mesh="2x4", pins={"params.layers.1.w": "[y,]"})
         self.assertEqual(plan.json["inputs"][3], "[y,]")
