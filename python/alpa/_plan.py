@@ -336,10 +336,11 @@ class Plan:
             for d, e in ((0, 1), (1, 0)):
                 specs.append([axes[0] if k == d else axes[1] if k == e else "" for k in range(len(leaf.shape))])
         texts = ["[-]" if s == [""] else f"[{','.join(s)}]" for s in specs]
+        options = _on_mesh(self._options, shape)
         lines = []
         for text in [t for t in dict.fromkeys(texts) if t != now][:count]:
             try:
-                other = json.loads(_program.run(["plan", self.model_path, *self._options, "--json", "-q", "--pin",
+                other = json.loads(_program.run(["plan", self.model_path, *options, "--json", "-q", "--pin",
                                                  f"{_escape(leaf.name)}={text}", *self._model_options]))
             except AlpaError as error:
                 lines.append(f"  {text:<8} not possible: {error.message}")
@@ -382,6 +383,17 @@ class Plan:
                     ["run", self.model_path, "--plan", self.path, "--stop-after", "plan", *extra]))
         except AlpaError as error:
             raise AlpaError(error.message.removeprefix(f"{self.path}: "), error.hint) from None
+
+
+def _on_mesh(options: list[str], shape: Sequence[int]) -> list[str]:
+    """The options of the search, for a plan of one mesh only; its plan may have been found among plans of stages."""
+    if "--mesh" in options:
+        return options
+    out = ["--mesh", "x".join(map(str, shape))]
+    for name, value in zip(options, [*options[1:], ""]):
+        if name in ("--cluster", "--memory", "--time-limit", "--microbatches"):
+            out += [name, value]
+    return out
 
 
 def _count(n: int, what: str) -> str:

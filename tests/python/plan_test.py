@@ -110,6 +110,17 @@ class PlanTest(unittest.TestCase):
         with self.assertRaisesRegex(alpa.AlpaError, "no input 'params.layer'(.|\n)*perhaps params"):
             self.mesh.explain("params.layer")
 
+    def test_explained_where_the_search_came_to_one_mesh(self):
+        plan = alpa.plan(support.step, *self.args, cluster="local:1x4", stages=1, microbatches=1)
+        self.assertFalse(plan.pipeline)
+        self.assertRegex(str(plan.explain("params.layers.1.w")), r"(?s)otherwise.* s a step \(")
+
+    def test_an_argument_that_is_not_used(self):
+        plan = alpa.plan(lambda params, unused, batch: support.step(params, batch), self.args[0], jnp.ones((3, 5)),
+                         self.args[1], mesh="2")
+        self.assertEqual(len(plan.json["inputs"]), len(plan.inputs))
+        self.assertEqual(plan.explain("unused").layouts, {"unused": "[,]"})
+
     def test_explained_in_stages(self):
         text = str(self.stages.explain("params.layers.0.w"))
         self.assertRegex(text, r"float32\[128,128\]:\n  stage 0, mesh .*KiB per device\n$")

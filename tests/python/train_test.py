@@ -184,6 +184,16 @@ class Trouble(unittest.TestCase):
         with self.assertRaisesRegex(alpa.AlpaError, "signal 9"):
             np.asarray(params["out"]["w"])
 
+    def test_requests_that_make_no_sense(self):
+        train, params = self.start()
+        server = train._server
+        for request, arrays in (({}, []), ({"op": "dance"}, []), ({"op": "step", "inputs": "all"}, []),
+                                ({"op": "state", "inputs": [99]}, []), ({"op": "fetch", "inputs": [-1]}, []),
+                                ({"op": "state", "inputs": [0]}, [np.ones(1, np.float32)])):
+            with self.assertRaises(alpa.AlpaError):
+                server._ask(request, arrays)
+        train(params, self.args[1])  # it goes on
+
     def test_closed(self):
         train, params = self.start()
         train.close()
