@@ -5,8 +5,8 @@
     train = alpa.parallelize(train_step, cluster="auto")                   # the same step, on the devices of a plan
     state, loss = train(state, batch)
 
-A step is a function, jitted or not, of state and batch that returns the new state and what else there is to know. Planning
-and running are done by the program `alpa` in processes of its own; see README.md of the project.
+A step is a function, jitted or not, of state and batch that returns the new state and what else there is to know.
+Planning and running are done by the program `alpa` in processes of its own; see README.md of the project.
 """
 from ._errors import AlpaError
 from ._plan import Explanation, Plan, Simulation, load, plan

@@ -55,7 +55,8 @@ def from_stderr(text: str) -> AlpaError:
     """The error in what the program wrote: "alpa: MESSAGE", its further lines, and the hint, which is indented."""
     start = max(text.rfind("\nalpa: "), 0 if text.startswith("alpa: ") else -1)
     if start < 0:
-        return AlpaError("alpa ended without saying why" + (f"; its last words:\n{text[-2000:]}" if text.strip() else ""))
+        words = f"; its last words:\n{text[-2000:]}" if text.strip() else ""
+        return AlpaError("alpa ended without saying why" + words)
     lines = text[start:].strip().removeprefix("alpa: ").splitlines()
     hint = lines.pop().strip() if len(lines) > 1 and lines[-1].startswith("  ") else ""
     return AlpaError("\n".join(lines), hint)

@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import warnings
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import jax
 import numpy as np
@@ -87,6 +87,28 @@ class Tree:
         return jax.tree_util.tree_unflatten(self.structure, leaves)
 
 
+class Constant:
+    """An argument that is a constant of the step, whatever it is: of jax.jit's static_argnums."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Constant) and bool(self.value == other.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def mark_constants(args: tuple, static: tuple[int, ...]) -> tuple:
+    """The arguments with those at `static` as constants."""
+    return tuple(Constant(a) if i in static else a for i, a in enumerate(args))
+
+
+def _plain_arguments(args: tuple) -> list[Any]:
+    return [a.value if isinstance(a, Constant) else a for a in args]
+
+
 def take_apart(tree: Any, name: Callable[[tuple], str]) -> tuple[Tree, list[Any]]:
     """The tree without its arrays, and the arrays. `name`: of a leaf by its path."""
     paths, structure = jax.tree_util.tree_flatten_with_path(tree)
@@ -127,7 +149,7 @@ class Step:
     outputs: Tree
     donated: list[bool]                 # by array among the inputs
     module: bytes                       # StableHLO
-    arguments: tuple                    # (args, kwargs) as they were given, arrays as specs
+    static: tuple[int, ...] = ()        # positional arguments that are constants
 
     def write(self, folder: str) -> str:
         """Writes the module, in which JAX has noted the names of its inputs; returns its path."""
@@ -210,13 +232,16 @@ def _key(leaf: Leaf, bits: Any) -> Any:
     return bits if leaf.key is None else jax.random.wrap_key_data(bits, impl=leaf.key)
 
 
-def export(fn: Callable, args: tuple, kwargs: dict, donate: tuple[int, ...] | None = None) -> Step:
+def export(fn: Callable, args: tuple, kwargs: dict, donate: Sequence[int] | None = None,
+           static: Sequence[int] = ()) -> Step:
     """Traces `fn` on these arguments (arrays, or what stands for them) and lowers it.
 
     donate: the positional arguments that are state. Without, those that a jitted function donates, else those that come
-    back by their structure.
+    back by their structure. static: those that are constants, as of jax.jit.
     """
     names = _argument_names(fn, args, kwargs)
+    static = tuple(static)
+    args = mark_constants(args, static)
 
     def name(path: tuple) -> str:
         first = path[1]
@@ -225,7 +250,8 @@ def export(fn: Callable, args: tuple, kwargs: dict, donate: tuple[int, ...] | No
 
     inputs, _ = take_apart((args, kwargs), name)
     if not inputs.arrays:
-        raise AlpaError("the step has no arrays among its arguments", "give the arrays, or jax.ShapeDtypeStruct for them")
+        raise AlpaError("the step has no arrays among its arguments",
+                        "give the arrays, or jax.ShapeDtypeStruct for them")
     outputs: Tree | None = None
 
     @functools.wraps(fn, updated=())
@@ -233,7 +259,7 @@ def export(fn: Callable, args: tuple, kwargs: dict, donate: tuple[int, ...] | No
         nonlocal outputs
         bits = jax.tree_util.tree_leaves((a, k))
         fn_args, fn_kwargs = inputs.join([_key(leaf, b) for leaf, b in zip(inputs.arrays, bits)])
-        out = fn(*fn_args, **fn_kwargs)
+        out = fn(*_plain_arguments(fn_args), **fn_kwargs)
         outputs, values = take_apart(out, lambda path: "result" + jax.tree_util.keystr(path))
         return outputs.join_specs([jax.random.key_data(v) if is_key(v) else v for v in values])
 
@@ -241,18 +267,17 @@ def export(fn: Callable, args: tuple, kwargs: dict, donate: tuple[int, ...] | No
     step.__name__ = step.__qualname__ = plain
     specs = [leaf.spec for leaf in inputs.arrays]
     spec_args, spec_kwargs = inputs.join_specs(specs)
-    donated_names: set[str] = set()
-    by_jit = None if donate is not None else _donated_by_jit(
-        fn, *inputs.join([_key_spec(leaf) for leaf in inputs.arrays]))
-    if by_jit is not None and len(by_jit) == len(inputs.arrays):
-        state = _whole_arguments(by_jit, args, kwargs)
-    elif donate is not None:
-        state = set(donate), set()
+    by_jit = None
+    if donate is None:
+        traced_args, traced_kwargs = inputs.join([_key_spec(leaf) for leaf in inputs.arrays])
+        by_jit = _donated_by_jit(fn, tuple(_plain_arguments(traced_args)), traced_kwargs)
+    if donate is not None:
+        donate_args, donate_names = set(donate), set[str]()
+    elif by_jit is not None and len(by_jit) == len(inputs.arrays):
+        donate_args, donate_names = _whole_arguments(by_jit, args, kwargs)
     else:
-        out = jax.eval_shape(step, *spec_args, **spec_kwargs)
-        state = _find_state(spec_args, spec_kwargs, out)
-    donate_args, donated_names = state
-    jitted = jax.jit(step, donate_argnums=tuple(sorted(donate_args)), donate_argnames=tuple(sorted(donated_names)) or None,
+        donate_args, donate_names = _find_state(spec_args, spec_kwargs, jax.eval_shape(step, *spec_args, **spec_kwargs))
+    jitted = jax.jit(step, donate_argnums=sorted(donate_args), donate_argnames=sorted(donate_names) or None,
                      keep_unused=True)
     module = _serialize(jitted, spec_args, spec_kwargs)
     assert outputs is not None
@@ -260,8 +285,8 @@ def export(fn: Callable, args: tuple, kwargs: dict, donate: tuple[int, ...] | No
     for i, a in enumerate(spec_args):
         donated += [i in donate_args] * len(jax.tree_util.tree_leaves(a))
     for k in sorted(spec_kwargs):
-        donated += [k in donated_names] * len(jax.tree_util.tree_leaves(spec_kwargs[k]))
-    return Step(fn, plain, inputs, outputs, donated, module, (spec_args, spec_kwargs))
+        donated += [k in donate_names] * len(jax.tree_util.tree_leaves(spec_kwargs[k]))
+    return Step(fn, plain, inputs, outputs, donated, module, static)
 
 
 def _key_spec(leaf: Leaf) -> Any:

@@ -22,27 +22,29 @@ _T = TypeVar("_T")
 
 
 def plan(step: Callable, *args: Any, cluster: str | os.PathLike | None = "auto",
-         mesh: str | Sequence[int] | None = None, microbatches: int | str = "auto", memory: str | None = None,
+         mesh: str | Sequence[int] | None = None, microbatches: int | str = "auto", memory: str | int | None = None,
          schedule: str = "auto", stages: int | str = "auto", layers: int = 0, method: str = "auto",
-         pins: Mapping[str, str] | None = None, per_microbatch: bool = False, donate_argnums: Sequence[int] | None = None,
-         batch_args: Sequence[int] | None = None, kwargs: Mapping[str, Any] | None = None, time_limit: float | None = None,
-         progress: bool | None = None) -> Plan:
+         pins: Mapping[str, str] | None = None, per_microbatch: bool = False,
+         donate_argnums: Sequence[int] | None = None, static_argnums: Sequence[int] = (),
+         batch_args: Sequence[int] | None = None, kwargs: Mapping[str, Any] | None = None,
+         time_limit: float | None = None, progress: bool | None = None) -> Plan:
     """Finds the best way to run a training step on a cluster.
 
     Args:
       step: a function, jitted or not, of state and batch, which returns the new state and the loss in any structure.
       *args: its arguments: pytrees of arrays, or of jax.ShapeDtypeStruct where there are none yet.
-      cluster: a name ("p3.16xlarge:8", see `alpa clusters`), a TOML file, or "auto": this machine, with as many devices as
-        JAX sees.
+      cluster: a name ("p3.16xlarge:8", see `alpa clusters`), a TOML file, or "auto": this machine, with as many devices
+        as JAX sees.
       mesh: plan for one mesh, "2x4" or (2, 4), without pipeline stages; such a plan has `shardings`.
       microbatches: into how many pieces the batch is cut, or "auto".
-      memory: limit per device, as "16GiB", or "none"; default: what the cluster's devices have.
+      memory: limit per device, as "16GiB" or in bytes, or "none"; default: what the cluster's devices have.
       schedule, stages, layers: of the pipeline; default: what is best.
       method: restricts a plan of one mesh to "data-parallel", "zero-2", "zero-3" or "largest-dimension".
       pins: layouts that some inputs or operations must have, {"params.wte": "[x,]"}, or by a regular expression over
         names, {"params.*w": "[x,]"}; of plans of one mesh.
       per_microbatch: also microbatches that change the step: batch statistics become those of a microbatch.
       donate_argnums: which arguments are state; default: those that the jitted step donates, or those that come back.
+      static_argnums: which arguments are constants, as of jax.jit.
       batch_args: which inputs (numbers of leaves) are the batch, should alpa not be able to tell.
       kwargs: keyword arguments of the step.
       time_limit: seconds for each sharding problem.
@@ -50,7 +52,7 @@ def plan(step: Callable, *args: Any, cluster: str | os.PathLike | None = "auto",
 
     Raises AlpaError, whose message names the line of the step that is in the way, if there is one.
     """
-    exported = _export.export(step, args, dict(kwargs or {}), None if donate_argnums is None else tuple(donate_argnums))
+    exported = _export.export(step, args, dict(kwargs or {}), donate_argnums, static_argnums)
     options: list[str] = []
     if mesh is not None:
         options += ["--mesh", mesh if isinstance(mesh, str) else "x".join(map(str, mesh))]
@@ -61,7 +63,7 @@ def plan(step: Callable, *args: Any, cluster: str | os.PathLike | None = "auto",
     if microbatches != "auto":
         options += ["--microbatches", str(microbatches)]
     if memory is not None:
-        options += ["--memory", memory]
+        options += ["--memory", f"{memory}B" if isinstance(memory, int) else memory]
     for name, value, default in (("schedule", schedule, "auto"), ("stages", stages, "auto"), ("layers", layers, 0),
                                  ("method", method, "auto"), ("time-limit", time_limit, None)):
         if value != default:
@@ -299,8 +301,9 @@ class Plan:
                             f"{_count(self.json['microbatches'], 'microbatch')}; shardings are for plans of one mesh", 'make one with mesh="2x4"')
         args, kwargs, result = _shardings.shardings(self.json, mesh, step.inputs, step.outputs)
         if kwargs:
-            raise AlpaError("jax.jit takes no shardings of keyword arguments", "give the step its arguments by position")
-        return _shardings.Shardings(args, result)
+            raise AlpaError("jax.jit takes no shardings of keyword arguments",
+                            "give the step its arguments by position")
+        return _shardings.Shardings(tuple(a for i, a in enumerate(args) if i not in step.static), result)
 
     def explain(self, name: str, alternatives: int = 6) -> Explanation:
         """How the inputs of this name lie ("params.wte" for params['wte'], also with * and as the beginning of a name),
@@ -319,7 +322,8 @@ class Plan:
             leaf, spec = self.inputs[i], self.json["inputs"][i]
             part = _shardings.shard_shape(leaf.shape, _shardings.parse_spec(spec, axes), shape)
             layouts[leaf.name] = spec
-            lines.append(f"{leaf}: {_in_words(spec, axes)}; {_size(part, leaf)} of {_size(leaf.shape, leaf)} per device")
+            lines.append(f"{leaf}: {_in_words(spec, axes)}; {_size(part, leaf)} of {_size(leaf.shape, leaf)} "
+                         "per device")
         if len(found) == 1 and self._step is not None and alternatives > 0:
             lines += self._alternatives(found[0], alternatives)
         return Explanation("\n".join(lines) + "\n", layouts)

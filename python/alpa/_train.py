@@ -4,6 +4,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import threading
 import time
 import weakref
 from typing import Any, Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,9 @@ from ._server import Server
 class DeviceArray:
     """An array on the devices of a parallelized step.
 
-    NumPy and JAX take it as an array, which fetches it; given back to the step, nothing moves. The next step replaces the
-    state, as if it had been donated: what is to be kept has to be fetched before (`jax.device_get`, `numpy.asarray`).
+    NumPy and JAX take it as an array, which fetches it; given back to the step, nothing moves. The next step replaces
+    the state, as if it had been donated: what is to be kept has to be fetched before (`jax.device_get`,
+    `numpy.asarray`).
     """
 
     __slots__ = ("_train", "_number", "_version", "_leaf", "_is_state", "_value", "__weakref__")
@@ -75,6 +77,9 @@ class DeviceArray:
         if name.startswith("__") or not hasattr(jax.Array, name):
             raise AttributeError(f"'DeviceArray' has no attribute '{name}'")
         return getattr(self.__jax_array__(), name)
+
+    def __reduce__(self) -> Any:
+        return np.array, (np.asarray(self),)  # copies and pickles are arrays of NumPy
 
     def __len__(self) -> int:
         if not self.shape:
@@ -151,8 +156,9 @@ _register()
 DeviceArray.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
-def parallelize(step: Callable, *, cluster: str | os.PathLike | None = "auto", plan: _plan.Plan | str | os.PathLike | None = None,
-                devices: int | None = None, progress: bool | None = None, cache: bool = True, **options: Any) -> Train:
+def parallelize(step: Callable, *, cluster: str | os.PathLike | None = "auto",
+                plan: _plan.Plan | str | os.PathLike | None = None, devices: int | None = None,
+                progress: bool | None = None, cache: bool = True, **options: Any) -> Train:
     """A training step that runs on the devices of a plan.
 
         train = alpa.parallelize(step)
@@ -184,8 +190,8 @@ class Train:
       last_seconds: what the last step took on the devices.
     """
 
-    def __init__(self, step: Callable, *, cluster: str | os.PathLike | None, plan: Any, devices: int | None, progress: bool,
-                 cache: bool, options: Mapping[str, Any]) -> None:
+    def __init__(self, step: Callable, *, cluster: str | os.PathLike | None, plan: Any, devices: int | None,
+                 progress: bool, cache: bool, options: Mapping[str, Any]) -> None:
         if devices is not None and plan != "data-parallel":
             raise AlpaError('devices goes together with plan="data-parallel" only', 'for others: cluster="local:1x8"')
         functools.update_wrapper(self, step, updated=())
@@ -196,6 +202,7 @@ class Train:
         self._progress = progress
         self._cache = cache
         self._options = dict(options)
+        self._static = tuple(self._options.pop("static_argnums", ()))
         self._server: Server | None = None
         self._step: _export.Step | None = None
         self._version = 0            # counts steps and changes of the state by the user
@@ -226,16 +233,18 @@ class Train:
                     continue
             batch[i] = self._to_host(leaf, value)
         self._keep_results()
-        if self._version == 0:
+        first = self._version == 0
+        if first:
             self._say(f"compiling for {_plan._count(self._server.devices, 'device')}")
             start = time.monotonic()
-        if state or self._version == 0:
+        if state or first:
             if self._lost and len(state) < self._state_count():
                 raise AlpaError("the state was lost in a step that failed", "give a whole state that was kept")
-            self._server.set_state(state)
+            with _Ticker(self._say if first else None, "still compiling"):
+                self._server.set_state(state)
             self._lost = False
             self._version += 1
-            if self._version == 1:
+            if first:
                 self._say(f"compiled in {time.monotonic() - start:.1f} s")
         self._batch = {}
         self._lost = True
@@ -248,8 +257,8 @@ class Train:
     # ---- the first call
 
     def _start(self, args: tuple, kwargs: dict) -> None:
-        donate = self._options.pop("donate_argnums", None)
         extra = dict(self._options)
+        donate = extra.pop("donate_argnums", None)
         if isinstance(self._given_plan, _plan.Plan) and self._given_plan._step is not None and extra == {}:
             plan: _plan.Plan | None = self._given_plan
             step = self._given_plan._step
@@ -257,11 +266,11 @@ class Train:
             self._say(f"planning {getattr(self._fn, '__name__', 'the step')}")
             start = time.monotonic()
             plan = _plan.plan(self._fn, *args, cluster=self._cluster, kwargs=kwargs, donate_argnums=donate,
-                              progress=self._progress, **extra)
+                              static_argnums=self._static, progress=self._progress, **extra)
             step = plan._need_step("running")
             self._say(f"planned in {time.monotonic() - start:.1f} s: {plan!r}")
         elif self._given_plan == "data-parallel":
-            step, plan = _export.export(self._fn, args, kwargs, donate), None
+            step, plan = _export.export(self._fn, args, kwargs, donate, self._static), None
         else:
             path = self._given_plan.path if isinstance(self._given_plan, _plan.Plan) else self._given_plan
             plan = _plan.load(path, self._fn, *args, **kwargs)
@@ -290,7 +299,7 @@ class Train:
         """The arrays among the arguments, which must be like those of the first call."""
         assert self._step is not None
         inputs = self._step.inputs
-        leaves, structure = jax.tree_util.tree_flatten((args, kwargs))
+        leaves, structure = jax.tree_util.tree_flatten((_export.mark_constants(args, self._static), kwargs))
         if structure != inputs.structure:
             raise AlpaError("the arguments have another structure than those of the first call:\n"
                             f"  first {inputs.structure}\n  now   {structure}",
@@ -391,6 +400,26 @@ class Train:
         """Gives the devices back; the state on them is lost."""
         if self._server is not None:
             self._server.close()
+
+
+class _Ticker:
+    """Within, says something now and then."""
+
+    def __init__(self, say: Callable[[str], None] | None, text: str, every: float = 10) -> None:
+        self._say, self._text, self._every = say, text, every
+        self._done = threading.Event()
+
+    def __enter__(self) -> None:
+        if self._say is not None:
+            threading.Thread(target=self._tick, args=(self._say,), daemon=True).start()
+
+    def _tick(self, say: Callable[[str], None]) -> None:
+        start = time.monotonic()
+        while not self._done.wait(self._every):
+            say(f"{self._text} ({time.monotonic() - start:.0f} s)")
+
+    def __exit__(self, *_: Any) -> None:
+        self._done.set()
 
 
 def _from_bits(leaf: _export.Leaf, value: np.ndarray) -> jax.Array:

@@ -59,6 +59,19 @@ class PlanTest(unittest.TestCase):
         plan = alpa.plan(step, *self.args, mesh="2", kwargs={"rate": 0.5})
         self.assertEqual(plan.inputs[-1].name, "rate")
 
+    def test_constants_and_keys_as_shapes(self):
+        def step(state, batch, layers):
+            key, now = jax.random.split(state["key"])
+            noise = jax.random.normal(now, batch["x"].shape)
+            params = dict(state["params"], layers=state["params"]["layers"][:layers])
+            new, value = support.step(params, dict(batch, x=batch["x"] + noise))
+            return {"params": dict(new, layers=new["layers"] + state["params"]["layers"][layers:]), "key": key}, value
+        state = jax.eval_shape(lambda: {"params": self.args[0], "key": jax.random.key(0)})
+        for fn in step, jax.jit(step, static_argnums=2, donate_argnums=0):
+            plan = alpa.plan(fn, state, self.args[1], 2, mesh="2", static_argnums=[2])
+            self.assertIn("state['key']", [leaf.name for leaf in plan.inputs])
+            self.assertEqual(len(plan.shardings().in_shardings), 2)
+
     def test_saved_and_loaded(self):
         for plan in self.mesh, self.stages:
             plan.save(self.file)

@@ -1,8 +1,10 @@
 """alpa.parallelize: losses, where the state is, and what happens when something goes wrong."""
 import contextlib
+import copy
 import gc
 import io
 import os
+import pickle
 import signal
 import threading
 import time
@@ -70,6 +72,13 @@ class State(unittest.TestCase):
         self.assertAlmostEqual(float(jnp.sum(w)), float(expected.sum()), places=3)
         norm = jax.tree.map(lambda x: float(jnp.linalg.norm(jnp.asarray(x))), params)
         self.assertGreater(norm["layers"][0]["w"], 0)
+
+    def test_copies_are_arrays_of_numpy(self):
+        params, _ = self.train(*self.args)
+        copied, pickled = copy.deepcopy(params), pickle.loads(pickle.dumps(params))
+        self.train(params, self.args[1])
+        self.assertIs(type(copied["out"]["w"]), np.ndarray)
+        np.testing.assert_array_equal(copied["out"]["w"], pickled["out"]["w"])
 
     def test_of_an_older_step_is_gone(self):
         first, _ = self.train(*self.args)
@@ -139,6 +148,16 @@ class Results(unittest.TestCase):
         _, second = train(params, args[1])
         del second
         self.assertLess(support.largest_difference(first, expected), 1e-4)
+        train.close()
+
+    def test_constants(self):
+        step = jax.jit(lambda params, batch, times: jax.lax.fori_loop(
+            0, times, lambda _, c: support.step(c[0], batch), (params, 0.0)), static_argnums=2)
+        train = alpa.parallelize(step, plan="data-parallel", devices=2, static_argnums=[2], progress=False)
+        params, loss = train(support.mlp(), support.batch(), 3)
+        self.assertAlmostEqual(float(loss), float(step(support.mlp(), support.batch(), 3)[1]), places=5)
+        with self.assertRaisesRegex(alpa.AlpaError, "has changed since the first call: 4, was 3"):
+            train(params, support.batch(), 4)
         train.close()
 
     def test_loss_first_and_metrics_in_any_structure(self):
