@@ -1,7 +1,8 @@
 """Builds the Python package (PEP 517), with nothing but Python and ./dev: `pip install .`, `pip wheel .`.
 
-A wheel holds python/alpa and, in alpa/_bin, the program with all libraries that a plain Debian has not: ours, XLA's (850 MB
-unpacked), fmt, toml++. It depends on no file of the checkout or of the build cache.
+A wheel holds python/alpa and, in alpa/_bin, the program with all libraries that a plain Debian has not: ours, XLA's
+(850 MB unpacked), fmt, toml++. It depends on no file of the checkout or of the build cache. Python 3.11 or newer builds
+it, 3.10 or newer runs it.
 
   ALPA_WHEEL_BUILT=1    pack what lies in build/ instead of calling ./dev build first
 """
@@ -22,8 +23,8 @@ import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGE = os.path.join(ROOT, "python", "alpa")
-# Libraries that are packed; what else there is belongs to the system: the C and C++ libraries, zlib, and MPI, which has to
-# be the one of the mpirun that starts us.
+# Libraries that are packed; what else there is belongs to the system: the C and C++ libraries, zlib, and MPI, which has
+# to be the one of the mpirun that starts us.
 PACKED = re.compile(r"^lib(tensorflow_cc|tensorflow_framework|fmt|tomlplusplus)\.so")
 PROGRAM = ["alpa", "libalpa_xla.so", "libalpa_mpi.so"]  # the last where there is MPI
 TAG = "py3-none-linux_x86_64"

@@ -1,7 +1,8 @@
 """Training on the devices of a plan. The state stays there; only the batch and the loss are moved."""
 import os
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")  # how many devices this machine is to have
+# How many devices this machine is to have.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,5 @@
-"""A plan for a cluster that is not here: stages of a transformer on 64 GPUs; and a small plan of stages that runs here."""
+"""A plan for a cluster that is not here, stages of a transformer on 64 GPUs; and a small plan of stages that runs here.
+"""
 import os
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")

@@ -218,7 +218,8 @@ class Plan:
                     f"{_count(self.json['microbatches'], 'microbatch')}")
         else:
             what = "mesh " + "x".join(map(str, self.json["mesh"]["shape"]))
-        return f"<alpa.Plan of {self.json['model']}: {what}, {_count(self.devices, 'device')}, {self.step_seconds:.3g} s a step>"
+        return (f"<alpa.Plan of {self.json['model']}: {what}, {_count(self.devices, 'device')}, "
+                f"{self.step_seconds:.3g} s a step>")
 
     def __str__(self) -> str:
         return self._text or repr(self)
@@ -298,7 +299,8 @@ class Plan:
         step = self._need_step("shardings")
         if self.pipeline:
             raise AlpaError(f"this plan has {_count(len(self.json['stages']), 'stage')} and "
-                            f"{_count(self.json['microbatches'], 'microbatch')}; shardings are for plans of one mesh", 'make one with mesh="2x4"')
+                            f"{_count(self.json['microbatches'], 'microbatch')}; shardings are for plans of one mesh",
+                            'make one with mesh="2x4"')
         args, kwargs, result = _shardings.shardings(self.json, mesh, step.inputs, step.outputs)
         if kwargs:
             raise AlpaError("jax.jit takes no shardings of keyword arguments",

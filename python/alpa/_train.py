@@ -132,8 +132,8 @@ for _name in "neg pos abs invert eq ne lt le gt ge".split():
 def _register() -> None:
     """Lets functions of JAX take a DeviceArray as they take an array of NumPy.
 
-    JAX has no public way to say so, only `__jax_array__`, which jitted functions no longer ask for. Where its insides have
-    moved, jnp.asarray(x) is needed.
+    JAX has no public way to say so, only `__jax_array__`, which jitted functions no longer ask for. Where its insides
+    have moved, jnp.asarray(x) is needed.
     """
     try:
         from jax._src import core
@@ -165,9 +165,9 @@ def parallelize(step: Callable, *, cluster: str | os.PathLike | None = "auto",
         for batch in batches:
             state, loss = train(state, batch)
 
-    The first call plans and compiles for the shapes of its arguments, and shows how far it is. Afterwards the state lies
-    on the devices: what a call returns of it are handles (DeviceArray), and nothing moves when these are given to the
-    next call. A state of one's own may be given at any time.
+    The first call plans and compiles for the shapes of its arguments, and shows how far it is. Afterwards the state
+    lies on the devices: what a call returns of it are handles (DeviceArray), and nothing moves when these are given to
+    the next call. A state of one's own may be given at any time.
 
     Args:
       step: a function, jitted or not, of state and batch, which returns the new state and what else there is.
@@ -306,8 +306,8 @@ class Train:
                             "call alpa.parallelize once more for another kind of arguments")
         for place, constant in inputs.constants.items():
             if leaves[place] is not constant and leaves[place] != constant:
-                raise AlpaError(f"an argument that is no array has changed since the first call: {leaves[place]!r}, was "
-                                f"{constant!r}", "call alpa.parallelize once more for it")
+                raise AlpaError("an argument that is no array has changed since the first call: "
+                                f"{leaves[place]!r}, was {constant!r}", "call alpa.parallelize once more for it")
         return [leaves[place] for place in inputs.places]
 
     def _is_current(self, value: Any, i: int) -> bool:
@@ -324,15 +324,17 @@ class Train:
     def _stale(self, value: DeviceArray) -> AlpaError:
         if self._lost:
             return AlpaError(f"{value._leaf.name}: the state was lost in a step that failed")
-        return AlpaError(f"{value._leaf.name} is of a state that a later step has replaced; the devices no longer have it",
+        return AlpaError(f"{value._leaf.name} is of a state that a later step has replaced; the devices no longer have "
+                         "it",
                          "use what the last call returned, or keep a copy before the next one: jax.device_get(state)")
 
     def _to_host(self, leaf: _export.Leaf, value: Any) -> np.ndarray:
         if _export.is_key(value):
             value = jax.random.key_data(value)
         array = np.asarray(value)
+        number = isinstance(value, (bool, int, float, complex))
         if leaf.key is None and array.dtype != leaf.dtype and (
-                isinstance(value, (bool, int, float, complex)) or jax.dtypes.canonicalize_dtype(array.dtype) == leaf.dtype):
+                number or jax.dtypes.canonicalize_dtype(array.dtype) == leaf.dtype):
             array = array.astype(leaf.dtype)
         if array.shape != leaf.shape or array.dtype != leaf.dtype:
             raise AlpaError(f"{leaf.name} is {array.dtype.name}[{','.join(map(str, array.shape))}], the first call had "

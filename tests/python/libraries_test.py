@@ -46,7 +46,8 @@ class Libraries(unittest.TestCase):
                     x = nn.LayerNorm()(nn.relu(nn.Dense(64)(x)))
                 return nn.Dense(8)(x)
         model, batch = Model(), support.batch()
-        state = TrainState.create(apply_fn=model.apply, params=model.init(jax.random.key(0), batch["x"]), tx=optimizer())
+        params = model.init(jax.random.key(0), batch["x"])
+        state = TrainState.create(apply_fn=model.apply, params=params, tx=optimizer())
 
         def step(state, batch):
             loss = lambda params: jnp.mean((state.apply_fn(params, batch["x"]) - batch["y"]) ** 2)
@@ -70,8 +71,8 @@ class Libraries(unittest.TestCase):
         def step(state, batch):
             rng, now = jax.random.split(state["rng"])
             def loss(params):
-                out, changed = model.apply({**state["variables"], "params": params}, batch["x"], mutable=["batch_stats"],
-                                           rngs={"dropout": now})
+                out, changed = model.apply({**state["variables"], "params": params}, batch["x"],
+                                           mutable=["batch_stats"], rngs={"dropout": now})
                 return jnp.mean((out - batch["y"]) ** 2), changed
             (value, changed), grads = jax.value_and_grad(loss, has_aux=True)(state["variables"]["params"])
             updates, opt = tx.update(grads, state["opt"])

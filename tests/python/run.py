@@ -2,8 +2,8 @@
 """Runs tests of the Python package in a Python that has JAX: run.py build/alpa FILE [TEST...]
 
 The Python is a virtual environment in alpa's cache, which is made when it is not there: the one of ./dev bench, or for
-files that use further libraries (REQUIRES in the file) one of its own. Ends with 77, "skipped", where there is no package
-index to make it from.
+files that use further libraries (REQUIRES in the file) one of its own. Ends with 77, "skipped", where there is no
+package index to make it from.
 """
 import os
 import re
@@ -39,8 +39,8 @@ def python_with(libraries):
         shutil.rmtree(folder, ignore_errors=True)
         made = subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder])
         if made.returncode == 0:
-            made = subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--retries", "1",
-                                   f"jax=={JAX}", f"jaxlib=={JAX}", "numpy", *libraries])
+            made = subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--retries",
+                                   "1", f"jax=={JAX}", f"jaxlib=={JAX}", "numpy", *libraries])
         return python if made.returncode == 0 and subprocess.run(probe).returncode == 0 else None
 
 
@@ -52,8 +52,9 @@ def main():
     if python is None:
         print("skipped: there is no JAX, and no package index to install it from")
         sys.exit(SKIPPED)
-    env = dict(os.environ, JAX_PLATFORMS="cpu", XLA_FLAGS="--xla_force_host_platform_device_count=8", ALPA_PROGRAM=program,
-               PYTHONPATH=os.pathsep.join([os.path.join(ROOT, "python"), HERE, os.path.join(ROOT, "examples", "models")]))
+    folders = [os.path.join(ROOT, "python"), HERE, os.path.join(ROOT, "examples", "models")]
+    env = dict(os.environ, JAX_PLATFORMS="cpu", XLA_FLAGS="--xla_force_host_platform_device_count=8",
+               ALPA_PROGRAM=program, PYTHONPATH=os.pathsep.join(folders))
     sys.exit(subprocess.run([python, file, *sys.argv[3:]], env=env, cwd=ROOT).returncode)
 
 

@@ -32,7 +32,8 @@ class Models(unittest.TestCase):
         args = jax.tree.unflatten(jax.tree.structure(avals), arrays)
         for how in ways:
             with self.subTest(name, **how):
-                support.train_beside_jax(self, model.fn, args, 2, tolerance=tolerance, state_tolerance=float('inf'), **how, **more)
+                support.train_beside_jax(self, model.fn, args, 2, tolerance=tolerance, state_tolerance=float("inf"),
+                                         **how, **more)
 
     def test_gpt(self):
         self.check("gpt_tiny")
@@ -63,10 +64,12 @@ class State(unittest.TestCase):
         params, loss = self.train(*self.args)
         self.assertIsInstance(loss, jax.Array)
         w = params["layers"][0]["w"]
-        self.assertEqual((w.shape, w.dtype, w.ndim, w.size, w.nbytes, len(w)), ((64, 64), np.float32, 2, 4096, 16384, 64))
+        self.assertEqual((w.shape, w.dtype, w.ndim, w.size, w.nbytes, len(w)),
+                         ((64, 64), np.float32, 2, 4096, 16384, 64))
         self.assertEqual(repr(w), "<alpa.DeviceArray float32[64,64]>")
         expected = jax.jit(support.step)(*self.args)[0]["layers"][0]["w"]
-        for value in np.asarray(w), jnp.asarray(w), jax.jit(lambda x: x)(w), w + 0, 0 + w, w[:], jax.device_get(w), w.T.T, jnp.add(w, 0):
+        for value in (np.asarray(w), jnp.asarray(w), jax.jit(lambda x: x)(w), w + 0, 0 + w, w[:], jax.device_get(w),
+                      w.T.T, jnp.add(w, 0)):
             np.testing.assert_allclose(np.asarray(value), expected, rtol=1e-5, atol=1e-6)
         self.assertAlmostEqual(float(w.sum()), float(expected.sum()), places=3)
         self.assertAlmostEqual(float(jnp.sum(w)), float(expected.sum()), places=3)
@@ -115,7 +118,8 @@ class State(unittest.TestCase):
 
     def test_other_shapes_and_structures(self):
         params, _ = self.train(*self.args)
-        with self.assertRaisesRegex(alpa.AlpaError, r"batch\['x'\] is float32\[16,64\], the first call had float32\[32,64\]"):
+        with self.assertRaisesRegex(alpa.AlpaError,
+                                    r"batch\['x'\] is float32\[16,64\], the first call had float32\[32,64\]"):
             self.train(params, support.batch(16))
         with self.assertRaisesRegex(alpa.AlpaError, "another structure"):
             self.train(params, {"x": self.args[1]["x"]})
@@ -192,7 +196,8 @@ class Trouble(unittest.TestCase):
         said = io.StringIO()
         with contextlib.redirect_stderr(said):
             self.start(progress=True)
-        self.assertRegex(said.getvalue(), r"(?s)planning step.*planned in .* s: .*mesh 2.*compiling for 2 devices.*compiled in")
+        self.assertRegex(said.getvalue(),
+                         r"(?s)planning step.*planned in .* s: .*mesh 2.*compiling for 2 devices.*compiled in")
 
     def test_the_process_dies(self):
         train, params = self.start()
@@ -253,7 +258,8 @@ class Trouble(unittest.TestCase):
         _, loss = train(*self.args)
         self.assertAlmostEqual(float(loss), float(support.loss(*self.args)), places=5)
         self.assertIs(train.plan, plan)
-        other = alpa.parallelize(support.step_of(lambda p, b: 2 * support.loss(p, b)), plan=alpa.load(plan.path), progress=False)
+        double = support.step_of(lambda p, b: 2 * support.loss(p, b))
+        other = alpa.parallelize(double, plan=alpa.load(plan.path), progress=False)
         with self.assertRaisesRegex(alpa.AlpaError, "another model"):
             other(*self.args)
 
