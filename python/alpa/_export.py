@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import warnings
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -150,6 +150,13 @@ class Step:
     donated: list[bool]                 # by array among the inputs
     module: bytes                       # StableHLO
     static: tuple[int, ...] = ()        # positional arguments that are constants
+    callbacks: tuple[str, ...] = ()     # what calls back into Python, "debug_print at step.py:5 (train_step)"
+
+    def check_runs(self) -> None:
+        """Raises for what only the Python process that traced the step could do."""
+        if self.callbacks:
+            raise AlpaError(f"{self.callbacks[0]} calls back into Python, which our devices cannot",
+                            "take it out of the step, or let the step return the value")
 
     def write(self, folder: str) -> str:
         """Writes the module, in which JAX has noted the names of its inputs; returns its path."""
@@ -286,7 +293,24 @@ def export(fn: Callable, args: tuple, kwargs: dict, donate: Sequence[int] | None
         donated += [i in donate_args] * len(jax.tree_util.tree_leaves(a))
     for k in sorted(spec_kwargs):
         donated += [k in donate_names] * len(jax.tree_util.tree_leaves(spec_kwargs[k]))
-    return Step(fn, plain, inputs, outputs, donated, module, static)
+    callbacks = tuple(_callbacks(jitted.trace(*spec_args, **spec_kwargs).jaxpr.jaxpr))
+    return Step(fn, plain, inputs, outputs, donated, module, static, callbacks)
+
+
+def _callbacks(jaxpr: Any) -> Iterator[str]:
+    """Operations that call back into Python, and where they are."""
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        if name.endswith("_callback") or name == "debug_print":
+            try:
+                from jax._src import source_info_util
+                yield f"{name} at {source_info_util.summarize(eqn.source_info)}"
+            except (ImportError, AttributeError):  # not public
+                yield name
+        for value in jax.tree_util.tree_leaves(list(eqn.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _callbacks(inner)
 
 
 def _key_spec(leaf: Leaf) -> Any:

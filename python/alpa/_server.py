@@ -67,6 +67,7 @@ class Server:
         self.outputs = [Array(e) for e in greeting["outputs"]]
         self.loss: int = greeting["loss"]
         self.devices: int = greeting["devices"]
+        self.plan: str = greeting.get("plan", "")  # that was chosen by measuring, in words
 
     # ---- requests
 

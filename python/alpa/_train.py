@@ -172,8 +172,8 @@ def parallelize(step: Callable, *, cluster: str | os.PathLike | None = "auto",
     Args:
       step: a function, jitted or not, of state and batch, which returns the new state and what else there is.
       cluster: where to run, as of alpa.plan. The devices are virtual ones of this machine's CPU, whatever the cluster.
-      plan: a plan (alpa.plan, alpa.load), the file of one, or "data-parallel" with `devices`; default: what alpa.plan
-        finds.
+      plan: a plan (alpa.plan, alpa.load), the file of one, "data-parallel" with `devices`, or "auto": what is fastest on
+        this machine, measured the first time; default: what alpa.plan finds.
       progress: whether to show what the first call is doing on standard error.
       cache: keep compiled programs on disk, for the next run.
       **options: more options of alpa.plan (mesh, microbatches, memory, ...).
@@ -235,6 +235,8 @@ class Train:
         self._keep_results()
         first = self._version == 0
         if first:
+            if self._server.plan:
+                self._say(f"plan: {self._server.plan}")
             self._say(f"compiling for {_plan._count(self._server.devices, 'device')}")
             start = time.monotonic()
         if state or first:
@@ -269,18 +271,25 @@ class Train:
                               static_argnums=self._static, progress=self._progress, **extra)
             step = plan._need_step("running")
             self._say(f"planned in {time.monotonic() - start:.1f} s: {plan!r}")
-        elif self._given_plan == "data-parallel":
+        elif self._given_plan in ("data-parallel", "auto"):
             step, plan = _export.export(self._fn, args, kwargs, donate, self._static), None
         else:
             path = self._given_plan.path if isinstance(self._given_plan, _plan.Plan) else self._given_plan
             plan = _plan.load(path, self._fn, *args, **kwargs)
             step = plan._need_step("running")
+        step.check_runs()
         if plan is not None:
             arguments, known = [plan.model_path, "--plan", plan.path], plan._model_options
         else:
             self._folder = _plan.Folder()
-            arguments = [step.write(self._folder.name), "--devices", str(self._devices or jax.local_device_count())]
-            known = []
+            arguments, known = [step.write(self._folder.name)], []
+            if self._given_plan == "auto":
+                self._say("measuring plans on this machine, unless it is known already which is the fastest")
+                arguments += ["--plan", "auto"]
+                if self._cluster not in (None, "auto"):
+                    arguments += ["--cluster", os.fspath(self._cluster)]
+            else:
+                arguments += ["--devices", str(self._devices or jax.local_device_count())]
         if not self._cache:
             arguments.append("--no-cache")
         server, _ = _plan.resolve(step, known, lambda extra: Server([*arguments, *extra], self._progress))

@@ -186,6 +186,17 @@ class Errors(unittest.TestCase):
         self.assertIn("jax.pure_callback(np.sin", str(caught.exception))
         train.close()
 
+    def test_prints_of_jax(self):
+        def step(params, batch):
+            def body(carry, _):
+                new, value = support.step(carry, batch)
+                jax.debug.print("loss {}", value)  # nobody to print it
+                return new, value
+            return jax.lax.scan(body, params, None, length=2)
+        alpa.plan(step, support.mlp(), support.batch(), mesh="2")  # planning is another matter
+        with self.assertRaisesRegex(alpa.AlpaError, "calls back into Python(.|\n)*nobody to print it"):
+            alpa.parallelize(step, mesh="2", progress=False)(support.mlp(), support.batch())
+
     def test_ambiguous(self):
         a = jnp.ones((8, 8))
         error = self.error(lambda a, b, c: (a + b, b + c, c.sum()), a, a, a)

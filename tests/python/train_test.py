@@ -6,6 +6,8 @@ import io
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -182,6 +184,11 @@ class Results(unittest.TestCase):
         train.close()
 
 
+class Auto(unittest.TestCase):
+    def test_measured(self):
+        support.train_beside_jax(self, support.step, (support.mlp(), support.batch()), 1, tolerance=1e-5, plan="auto")
+
+
 class Trouble(unittest.TestCase):
     def setUp(self):
         self.args = support.mlp(), support.batch()
@@ -232,6 +239,30 @@ class Trouble(unittest.TestCase):
         gc.collect()
         with self.assertRaises(ProcessLookupError):
             os.kill(pid, 0)
+
+    def test_the_process_ends_when_we_are_killed(self):
+        child = subprocess.Popen([sys.executable, "-c", """
+import support, alpa, time
+train = alpa.parallelize(support.step, plan="data-parallel", devices=1, progress=False)
+train(support.mlp(), support.batch())
+print(train._server._process.pid, flush=True)
+time.sleep(100)
+"""], stdout=subprocess.PIPE, text=True)
+        pid = int(child.stdout.readline())
+        os.kill(pid, 0)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        for _ in range(100):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return
+            with open(f"/proc/{pid}/stat") as f:
+                if f.read().rpartition(")")[2].split()[0] == "Z":  # ended, and nobody has looked
+                    return
+            time.sleep(0.1)
+        self.fail("the process with the devices lives on")
 
     def test_interrupted(self):
         train, params = self.start()

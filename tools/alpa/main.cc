@@ -272,7 +272,9 @@ void AddServe(CLI::App& app, ServeOptions* options) {
   command->add_option("--fd", options->fd, "number of the open socket")->required();
   command->add_option("-n,--devices", options->devices, "virtual CPU devices (default: one, or the plan's)")
       ->check(kDeviceCount);
-  command->add_option("--plan", options->plan, "data-parallel, or a plan file")->capture_default_str();
+  command->add_option("--plan", options->plan, "data-parallel, a plan file, or auto, as of alpa run")
+      ->capture_default_str();
+  command->add_option("--cluster", options->cluster, "with --plan auto: this machine's file, of alpa profile");
   command->add_option("--microbatches", options->microbatches, "as of alpa run")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "alpa/driver/choose_plan.h"
 #include "alpa/driver/serve_wire.h"
 #include "alpa/driver/session.h"
 #include "alpa/plan/pipeline_plan.h"
@@ -77,10 +78,17 @@ class Service {
  private:
   Status Open() {
     ALPA_TRY(xla::Engine* const engine, xla::LoadEngine());
-    ALPA_TRY(session_, OpenSession(*engine,
-                                   {options_.load, options_.devices, options_.plan, options_.backend,
-                                    options_.microbatches, options_.per_microbatch},
-                                   gate_));
+    SessionOptions session{options_.load,    options_.devices,      options_.plan,
+                           options_.backend, options_.microbatches, options_.per_microbatch};
+    if (options_.plan == kAutoPlan) {
+      ALPA_TRY(const MeasuredChoice choice, ChoosePlan(*engine, {options_.load, options_.cluster}));
+      const PlanChoice& best = choice.measured.front();
+      session.plan = best.plan;
+      session.devices = best.devices;
+      session.microbatches = best.microbatches;
+      label_ = best.label;
+    }
+    ALPA_TRY(session_, OpenSession(*engine, session, gate_));
     const auto& inputs = session_.signature().inputs;
     for (size_t i = 0; i < inputs.size(); ++i) {
       auto& numbers = inputs[i].role == ir::InputRole::kBatch ? batch_inputs_ : state_inputs_;
@@ -97,6 +105,7 @@ class Service {
     const ir::Module& module = session_.module();
     const std::vector<std::string> names = runtime::UniqueInputNames(module);
     json out{{"ok", true}, {"inputs", json::array()}, {"outputs", json::array()}, {"loss", session_.signature().loss}};
+    if (!label_.empty()) out["plan"] = label_;
     out["devices"] = session_.pipeline ? plan::DeviceCount(*session_.pipeline) : session_.plan.mesh.size();
     for (size_t i = 0; i < module.inputs.size(); ++i) {
       const ir::StepInput& input = session_.signature().inputs[i];
@@ -215,6 +224,7 @@ class Service {
   const ServeOptions& options_;
   const Gate gate_;
   Wire wire_;
+  std::string label_;  // of the plan that was chosen
   Session session_;
   std::vector<int32_t> state_inputs_, batch_inputs_;
   std::unique_ptr<runtime::Trainer> trainer_;

@@ -15,7 +15,8 @@ struct ServeOptions {
   GateOptions gate;
   int fd = -1;                         // a connected socket, inherited from who started us
   int64_t devices = 0;                 // 0: as many as the plan file says, or 1
-  std::string plan = "data-parallel";  // or a plan file
+  std::string plan = "data-parallel";  // or a plan file, or auto: what is fastest here (choose_plan.h)
+  std::string cluster;                 // of plan auto: what alpa profile wrote; empty: local
   int64_t microbatches = 1;            // as of alpa run
   bool per_microbatch = false;
   std::filesystem::path backend;  // PJRT plugin; empty: virtual CPU devices
@@ -26,7 +27,8 @@ struct ServeOptions {
 // {"ok": true, ...}, or {"error": {"code", "message", "hint"}}, after which it goes on. Inputs and outputs are numbered
 // as in the model.
 //   at first, unasked:             the step: {"inputs": [{"name", "role", "dtype", "shape", "updated_by"}],
-//                                  "outputs": [{"role", "updates", "dtype", "shape"}], "loss", "devices"}; or the error
+//                                  "outputs": [{"role", "updates", "dtype", "shape"}], "loss", "devices"}, with plan
+//                                  auto also "plan", what it is in words; or the error
 //                                  that ends it
 //   {"op": "state", "inputs": L}   takes the arrays as values of the state inputs in L: all of them the first time
 //                                  (which compiles the step) and after a step that failed
