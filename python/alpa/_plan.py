@@ -162,12 +162,17 @@ class Explanation:
     __repr__ = __str__
 
 
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # not a fork, whose parent still needs it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Folder:
     """A temporary folder that goes away with this object."""
 
     def __init__(self) -> None:
         self.name = tempfile.mkdtemp(prefix="alpa-")
-        weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
+        weakref.finalize(self, _remove, self.name, os.getpid())
 
 
 class Plan:

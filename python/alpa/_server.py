@@ -94,6 +94,7 @@ class Server:
     def close(self) -> None:
         """Ends the process."""
         if os.getpid() != self._owner:  # of a fork: not ours to end
+            self._socket.close()
             return
         self._broken = self._broken or "the devices were closed"
         self._socket.close()

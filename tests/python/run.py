@@ -14,6 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 JAX = "0.10.0"  # as in bench/run
+VERSIONS = {"flax": "0.12.8", "optax": "0.2.8", "equinox": "0.13.8"}
 SKIPPED = 77
 
 
@@ -36,12 +37,19 @@ def python_with(libraries):
         if os.path.exists(python) and subprocess.run(probe, capture_output=True).returncode == 0:
             return python
         print(f"installing jax {JAX} {' '.join(libraries)} into {folder}", file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
-        made = subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder])
-        if made.returncode == 0:
-            made = subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--retries",
-                                   "1", f"jax=={JAX}", f"jaxlib=={JAX}", "numpy", *libraries])
-        return python if made.returncode == 0 and subprocess.run(probe).returncode == 0 else None
+        # Made beside it: an old one stays until there is a new one.
+        new = folder + ".new"
+        shutil.rmtree(new, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "--python", os.path.join(new, "bin", "python"), "install", "--quiet",
+               "--retries", "1", f"jax=={JAX}", f"jaxlib=={JAX}", "numpy",
+               *(f"{library}=={VERSIONS[library]}" for library in libraries)]
+        made = (subprocess.run([sys.executable, "-m", "venv", "--without-pip", new]).returncode == 0
+                and subprocess.run(pip).returncode == 0)
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rename(new, folder)
+        shutil.rmtree(new, ignore_errors=True)
+        return python if made and subprocess.run(probe).returncode == 0 else None
 
 
 def main():
