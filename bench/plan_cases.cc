@@ -63,7 +63,7 @@ class Restricted : public inter::StageCosts {
     if (allow && !allow(first, last, submesh)) return {};
     std::vector<StageVariant> variants = base_.Variants(first, last, submesh, m);
     if (allow_variant) std::erase_if(variants, [&](const StageVariant& v) { return !allow_variant(v); });
-    const auto all = (1 << driver::LogicalMesh(submesh).shape.size()) - 1;
+    const auto all = (1 << driver::LogicalShapes(submesh)[0].mesh.shape.size()) - 1;
     if (all_axes && submesh.size() > 1) std::erase_if(variants, [&](const StageVariant& v) { return v.layout != all; });
     return variants;
   }
@@ -380,6 +380,7 @@ int Main(int argc, char** argv) {
     c.layering = Get(frontend::FindLayers(c.loaded.step.module, c.loaded.analysis, layers));
     c.costs = Get(driver::StageCosts::Make(c.loaded, c.layering, c.cluster, driver::PricesOf(c.options)));
     c.exact_options = driver::ExactOf(c.options);
+    c.exact_options.costs = c.costs.get();
     c.exact = std::make_unique<driver::ExactStages>(c.loaded, c.layering, c.cluster, c.exact_options);
   };
   bool branches = true, gather = true;

@@ -111,6 +111,60 @@ TEST(FindPipeline, MorePlansSolvedExactlyAreNotSlower) {
   }
 }
 
+// What the search priced is where stages begin to be solved: without time they cost as much, not more.
+TEST(FindPipeline, StagesCostAtMostTheirPriceWithoutTime) {
+  const driver::LoadedStep loaded = Load("gpt_small");
+  const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge:2").value();
+  for (const int stages : {1, 2}) {
+    driver::FindPipelineOptions options;
+    options.stages = stages;
+    options.exact = 1;
+    options.time_limit = Seconds(1e-6);
+    const driver::FoundPipeline found = driver::FindPipeline(loaded, cluster, options).value();
+    const auto m = static_cast<double>(found.plan.microbatches);
+    for (size_t s = 0; s < found.plan.stages.size(); ++s) {
+      const plan::StagePrediction& p = found.plan.stages[s].prediction;
+      const inter::StageVariant& priced = found.ranked.front().found.stages[s].variant;
+      EXPECT_LE(m * (p.forward + p.backward).value + p.per_step.value, 1.001 * (m * priced.time() + priced.per_step));
+    }
+  }
+}
+
+TEST(LogicalShapes, SplitTheBatchIntoEachNumberOfPartsOnce) {
+  const auto shapes = [](const inter::Submesh& submesh) {
+    std::vector<std::pair<std::string, size_t>> out;
+    for (const driver::LogicalShape& shape : driver::LogicalShapes(submesh))
+      out.emplace_back(cluster::ToString(shape.mesh), shape.batch_axes.size());
+    return out;
+  };
+  using Shapes = std::vector<std::pair<std::string, size_t>>;
+  EXPECT_EQ(shapes({1, 1, 0}), (Shapes{{"1", 2}}));
+  EXPECT_EQ(shapes({1, 8, 0}), (Shapes{{"2x4", 4}}));
+  EXPECT_EQ(shapes({1, 16, 0}), (Shapes{{"4x4", 4}, {"2x8", 1}, {"8x2", 1}}));
+  EXPECT_EQ(shapes({2, 8, 0}), (Shapes{{"2x8", 4}, {"4x4", 1}, {"8x2", 1}}));
+  EXPECT_EQ(shapes({4, 8, 0}), (Shapes{{"4x8", 4}, {"8x4", 1}, {"16x2", 1}}));
+  EXPECT_EQ(shapes({3, 1, 0}), (Shapes{{"3", 2}}));
+  EXPECT_EQ(shapes({1, 7, 0}), (Shapes{{"7", 2}}));
+}
+
+// Data parallel over more than the hosts and tensor parallel within part of a host: Megatron's layout.
+TEST(LogicalShapes, OfSeveralHostsArePlanned) {
+  const driver::LoadedStep loaded = Load("gpt_small");
+  const cluster::Cluster cluster = cluster::LoadCluster("p3.16xlarge:2").value();
+  const frontend::Layering layering = frontend::FindLayers(loaded.step.module, loaded.analysis, {}).value();
+  const auto costs = driver::StageCosts::Make(loaded, layering, cluster, {}).value();
+  std::set<int> shapes;
+  for (int last = 0; last < layering.count; ++last) {
+    for (const int64_t m : {1, 2}) {
+      for (const inter::StageVariant& v : costs->Variants(0, last, {2, 8, 0}, m)) {
+        shapes.insert(driver::ChoiceOf(v.id).shape);
+        EXPECT_EQ(driver::ChoiceOf(v.layout).shape, driver::ChoiceOf(v.id).shape);
+      }
+    }
+  }
+  EXPECT_GT(shapes.size(), 1U);
+}
+
 // The model's gradients are bf16, two bytes for each of its parameters.
 TEST(FindPipeline, HalfSumsTakeHalfTheMemory) {
   const driver::LoadedStep loaded = Load("gpt_tiny_bf16");
@@ -196,7 +250,7 @@ TEST(LayerPrices, AreMadeOncePerOpsAndSubmesh) {
   int made = 0;
   const auto get = [&](const frontend::Segment& segment, const inter::Submesh& submesh) {
     const auto make = [&]() -> Result<driver::LayerPrices::Prices> {
-      intra::ProgramPrice price;
+      driver::LayerPrice price;
       price.state = ++made;
       return driver::LayerPrices::Prices{price};
     };

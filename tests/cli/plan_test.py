@@ -74,6 +74,21 @@ class Plan(unittest.TestCase):
                     other = self.plan(name, "--mesh", "2x2", "--memory", "none", "--method", method)
                     self.assertGreaterEqual(other["cost_s"], best * 0.995)
 
+    def test_methods_are_shown_beside_the_plan(self):
+        done = alpa("plan", model("mlp_tiny"), "--mesh", "2x2", "--methods", "-q", "-o", self.out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("By hand", done.stdout)
+        with open(self.out) as f:
+            plan = json.load(f)
+        ways = plan["notes"]["ways"]
+        self.assertEqual({w["name"] for w in ways}, {"data-parallel", "zero-2", "zero-3", "largest-dimension"})
+        step = plan["prediction"]["compute_seconds"] + plan["prediction"]["communication_seconds"]
+        for way in ways:
+            self.assertGreaterEqual(way["step_seconds"], 0.99 * step)
+        os.remove(self.out)
+        self.refused("--mesh", "2x2", "--methods", "--method", "zero-2", says=["--methods"])
+        self.refused("--cluster", "local:1x4", "--methods", says=["--methods needs --mesh"])
+
     def test_data_parallel_copies_parameters_and_splits_the_batch(self):
         inputs = self.plan("gpt_tiny", "--mesh", "8", "--method", "data-parallel")["inputs"]
         self.assertEqual(inputs["params['wte']"], "[,]")

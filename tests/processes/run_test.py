@@ -93,6 +93,13 @@ def stages_on_different_hosts(folder):
         expect(made.returncode == 0, f"{cluster}: a plan of two stages", made.stderr)
         run = alpa(processes, "run", model, "--plan", plan, "--check", golden, "-q")
         expect(run.returncode == 0, f"{cluster}: {processes} processes give the golden numbers", run.stdout + run.stderr)
+    # Side by side: each stage has one device of each host.
+    columns = json.loads((folder / "local-2x2.json").read_text())
+    for column, stage in enumerate(columns["stages"]):
+        stage["placement"].update(first_host=0, hosts=2, first_device=column, devices=1)
+    (folder / "columns.json").write_text(json.dumps(columns))
+    run = alpa(2, "run", model, "--plan", folder / "columns.json", "--check", golden, "-q")
+    expect(run.returncode == 0, "stages side by side on two hosts give the golden numbers", run.stdout + run.stderr)
     tied, plan = MODELS / "gpt_tiny_tied_gather", folder / "tied.json"
     alpa(1, "plan", f"{tied}.mlirbc", "--cluster", "local:2x1", "--stages", 2, "--microbatches", 2, "-o", plan, "-q")
     run = alpa(2, "run", f"{tied}.mlirbc", "--plan", plan, "--check", f"{tied}.npz", "-q")

@@ -7,28 +7,37 @@
 
 #include "alpa/base/result.h"
 #include "alpa/driver/clusters.h"
+#include "alpa/driver/compare.h"
 #include "alpa/driver/demo.h"
+#include "alpa/driver/doctor.h"
 #include "alpa/driver/explain.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/profile.h"
+#include "alpa/driver/report.h"
 #include "alpa/driver/run.h"
 #include "alpa/driver/serve.h"
 #include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
 #include "alpa/driver/verify.h"
 #include "alpa/driver/version.h"
+#include "completion.h"
+#include "help.h"
+#include "reference.h"
 
 namespace {
 
 using alpa::driver::ClustersOptions;
+using alpa::driver::CompareOptions;
 using alpa::driver::DemoOptions;
+using alpa::driver::DoctorOptions;
 using alpa::driver::ExplainOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
 using alpa::driver::PlanOptions;
 using alpa::driver::ProfileOptions;
+using alpa::driver::ReportOptions;
 using alpa::driver::RunOptions;
 using alpa::driver::ServeOptions;
 using alpa::driver::SimulateOptions;
@@ -59,8 +68,7 @@ void AddGate(CLI::App* app, GateOptions* gate, std::string* stop_after) {
 }
 
 void AddInspect(CLI::App& app, InspectOptions* options, std::string* stop_after) {
-  CLI::App* command =
-      app.add_subcommand("inspect", "inputs, parameters, FLOPs, and what stands in the way of microbatching");
+  CLI::App* command = app.add_subcommand("inspect", "inputs, parameters, FLOPs, and obstacles to microbatching");
   command->footer("example: alpa inspect step.mlirbc --json");
   AddModel(command, &options->load);
   AddGate(command, &options->gate, stop_after);
@@ -129,8 +137,7 @@ void AddRun(CLI::App& app, RunOptions* options, std::string* stop_after) {
 }
 
 void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
-  CLI::App* command =
-      app.add_subcommand("plan", "find the best way to run a step on a cluster or a mesh, and say how good it is");
+  CLI::App* command = app.add_subcommand("plan", "best way to run a step on a cluster or mesh, and how good it is");
   command->footer(
       "With --mesh: one mesh, no pipeline. Without: stages on submeshes of the cluster.\n"
       "examples:\n"
@@ -158,6 +165,7 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_option("--method", options->method, "restrict the plan to a method people use by hand, to compare with")
       ->check(CLI::IsMember({"auto", "data-parallel", "zero-2", "zero-3", "largest-dimension"}))
       ->capture_default_str();
+  command->add_flag("--methods", options->methods, "with --mesh: also plan by each of these methods, to compare with");
   command
       ->add_option("--microbatches", options->microbatches,
                    "the batch is run in so many pieces; auto: what is best (with --mesh: 1)")
@@ -171,6 +179,12 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
       ->check(CLI::Range(0, 512));
   command->add_option("--top", options->top, "so many plans are simulated and shown")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--submeshes", options->submeshes,
+                   "what a stage may lie on. regular: part of one host, or whole hosts; all: also some devices of each "
+                   "of several hosts; auto: all where hosts differ (7 of 8 devices), on up to 32 devices")
+      ->check(CLI::IsMember({"auto", "regular", "all"}))
       ->capture_default_str();
   command
       ->add_option("--exact", options->exact,
@@ -196,8 +210,9 @@ void AddPlan(CLI::App& app, PlanOptions* options, std::string* stop_after) {
   command->add_flag("--measure-again", options->measure_again, "forget what was measured before")->needs(measure);
   command->add_option("-o,--out", options->out, "write the plan here");
   command
-      ->add_option("--time-limit", options->time_limit,
-                   "seconds for each sharding problem (default: 10 on one mesh, 0.4 for a stage)")
+      ->add_option(
+          "--time-limit", options->time_limit,
+          "seconds for each sharding problem (default: 10 on one mesh; for a stage a fixed amount of work, some 0.4 s)")
       ->check(CLI::PositiveNumber);
   command->add_option("--gap", options->gap, "stop when the plan is proven this close to the best, e.g. 0.01")
       ->check(CLI::NonNegativeNumber)
@@ -239,6 +254,28 @@ void AddSimulate(CLI::App& app, SimulateOptions* options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--instructions", options->instructions, "write the instruction list of each mesh");
+  command->add_flag("--json", options->json, "print JSON");
+}
+
+void AddReport(CLI::App& app, ReportOptions* options) {
+  CLI::App* command = app.add_subcommand("report", "a plan as a page for the browser: one file, no network");
+  command->footer(
+      "examples:\n"
+      "  alpa report plan.json -o plan.html\n"
+      "  alpa report plan.json --trace trace.json -o plan.html   # what alpa run --trace measured, beside it");
+  command->add_option("PLAN", options->plan, "plan file of alpa plan: one mesh, stages, or several shapes")->required();
+  command->add_option("--cluster", options->cluster, "name or TOML file (default: the plan's)");
+  command->add_option("--trace", options->trace,
+                      "trace of alpa run --plan PLAN --trace: shown beside the simulated one");
+  command->add_option("-o,--out", options->out, "write the page here (default: PLAN with .html)");
+}
+
+void AddCompare(CLI::App& app, CompareOptions* options) {
+  CLI::App* command = app.add_subcommand("compare", "what differs between two plans, and what it costs");
+  command->footer("example: alpa compare a.json b.json");
+  command->add_option("A", options->a, "plan file")->required();
+  command->add_option("B", options->b, "plan file that it is compared with")->required();
+  command->add_option("--cluster", options->cluster, "name or TOML file, for both (default: that of each plan)");
   command->add_flag("--json", options->json, "print JSON");
 }
 
@@ -301,6 +338,16 @@ void AddClusters(CLI::App& app, ClustersOptions* options) {
   command->add_flag("--toml", options->toml, "print the file of a known cluster, to be changed");
 }
 
+void AddDoctor(CLI::App& app, DoctorOptions* options) {
+  CLI::App* command = app.add_subcommand("doctor", "what this machine has and lacks, and what to do about it");
+  command->footer("example: alpa doctor");
+  command->add_option("-n,--devices", options->devices, "virtual devices to try")
+      ->check(kDeviceCount)
+      ->capture_default_str();
+  command->add_option("--backend", options->backend, "a PJRT plugin (.so) to try");
+  command->add_flag("--json", options->json, "print JSON");
+}
+
 void AddSolve(CLI::App& app, SolveCommand* options) {
   CLI::App* command = app.add_subcommand("solve", "the best assignment of a sharding problem, and a bound");
   command->footer(
@@ -321,6 +368,16 @@ void AddSolve(CLI::App& app, SolveCommand* options) {
   command->add_flag("-q,--quiet", options->quiet, "no progress");
 }
 
+void AddCompletion(CLI::App& app, std::string* shell) {
+  CLI::App* command = app.add_subcommand("completion", "a script that completes commands and options in a shell");
+  command->footer(
+      "examples:\n"
+      "  source <(alpa completion bash)     # in ~/.bashrc\n"
+      "  source <(alpa completion zsh)      # in ~/.zshrc, behind compinit\n"
+      "  alpa completion fish > ~/.config/fish/completions/alpa.fish");
+  command->add_option("SHELL", *shell, "the shell")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+}
+
 int Finish(const alpa::Status& status) {
   if (status.ok()) return 0;
   std::fflush(stdout);
@@ -333,33 +390,47 @@ int Finish(const alpa::Status& status) {
 int main(int argc, char** argv) {
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error of write(), not the end
   CLI::App app("alpa parallelizes deep-learning training: a JAX step (StableHLO) in, trained on many devices.", "alpa");
+  app.formatter(std::make_shared<alpa::cli::HelpFormatter>());
   app.set_version_flag("--version", std::string("alpa ") + alpa::driver::kVersion);
   app.set_help_all_flag("--help-all", "help of all commands");
   app.require_subcommand(1);
-  app.footer("alpa COMMAND --help shows options and an example.");
+  app.footer("alpa COMMAND --help shows its options and an example; --help-all those of all.");
+  app.add_flag_callback("--reference",
+                        [&app] {
+                          std::fputs(alpa::cli::Reference(app).c_str(), stdout);
+                          throw CLI::Success();
+                        })
+      ->group("");  // for docs/cli.md
   InspectOptions inspect;
   RunOptions run;
   PlanOptions plan;
   ProfileOptions profile;
   SimulateOptions simulate;
+  ReportOptions report;
+  CompareOptions compare;
   DemoOptions demo;
   ClustersOptions clusters;
   SolveCommand solve;
+  DoctorOptions doctor;
   VerifyOptions verify;
   ServeOptions serve;
   ExplainOptions explain;
-  std::string stop_after;
+  std::string stop_after, shell;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
   AddRun(app, &run, &stop_after);
   AddProfile(app, &profile);
   AddSimulate(app, &simulate);
+  AddReport(app, &report);
+  AddCompare(app, &compare);
   AddVerify(app, &verify);
   AddDemo(app, &demo);
   AddClusters(app, &clusters);
+  AddDoctor(app, &doctor);
   AddSolve(app, &solve);
   AddExplain(app, &explain);
   AddServe(app, &serve);
+  AddCompletion(app, &shell);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -367,11 +438,18 @@ int main(int argc, char** argv) {
   }
   if (!stop_after.empty())
     inspect.gate.stop_after = plan.gate.stop_after = run.gate.stop_after = alpa::driver::PhaseFromName(stop_after);
+  if (app.got_subcommand("completion")) {
+    std::fputs(alpa::cli::CompletionScript(app, shell).c_str(), stdout);
+    return 0;
+  }
   if (app.got_subcommand("inspect")) return Finish(alpa::driver::Inspect(inspect));
   if (!plan.models.empty()) plan.load.model = plan.models.front();
   if (app.got_subcommand("plan")) return Finish(alpa::driver::Plan(plan));
   if (app.got_subcommand("profile")) return Finish(alpa::driver::Profile(profile));
   if (app.got_subcommand("simulate")) return Finish(alpa::driver::Simulate(simulate));
+  if (app.got_subcommand("report")) return Finish(alpa::driver::Report(report));
+  if (app.got_subcommand("compare")) return Finish(alpa::driver::Compare(compare));
+  if (app.got_subcommand("doctor")) return Finish(alpa::driver::Doctor(doctor));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
   if (app.got_subcommand("explain")) return Finish(alpa::driver::Explain(explain));
   if (app.got_subcommand("serve")) return Finish(alpa::driver::Serve(serve));

@@ -37,6 +37,18 @@ Placement Place(const Cluster& cluster, int64_t first, int64_t count) {
   return placement;
 }
 
+Placement Place(const Cluster& cluster, const Block& block) {
+  Placement placement;
+  for (int h = 0; h < block.hosts; ++h) {
+    const Host& host = cluster.hosts[static_cast<size_t>(block.first_host + h)];
+    ALPA_CHECK(block.first_device + block.devices <= host.devices, "the host has these devices");
+    placement.host_of.insert(placement.host_of.end(), static_cast<size_t>(block.devices), h);
+    placement.hosts.push_back(&host);
+    placement.devices.push_back(block.devices);
+  }
+  return placement;
+}
+
 // By device: its group when those that differ only along `axes` are together; groups are numbered from 0.
 std::vector<int> Groups(const Mesh& mesh, AxisMask axes) {
   std::vector<int> group(static_cast<size_t>(mesh.size()));
@@ -184,25 +196,18 @@ void DeriveRates(Model* model) {
   model->memory_seconds = 1 / (device.bandwidth_efficiency * device.memory_bandwidth);
 }
 
-}  // namespace
+Error Refuse(const Cluster& cluster, const Mesh& mesh, const std::string& what, std::string hint = "") {
+  return Error{Code::kInvalidInput, fmt::format("mesh {} on cluster {}: {}", ToString(mesh), cluster.name, what),
+               std::move(hint)};
+}
 
-Result<Model> MakeModel(const Cluster& cluster, const Mesh& mesh, int64_t first_device) {
-  ALPA_RETURN_IF_ERROR(cluster::Verify(mesh));
-  auto refuse = [&](const std::string& what, std::string hint = "") {
-    return Error{Code::kInvalidInput, fmt::format("mesh {} on cluster {}: {}", ToString(mesh), cluster.name, what),
-                 std::move(hint)};
-  };
-  if (mesh.shape.size() > kMaxAxes) return refuse(fmt::format("more than {} axes", kMaxAxes));
-  const int64_t available = cluster.device_count() - first_device;
-  if (first_device < 0 || mesh.size() > available) {
-    return refuse(fmt::format("the mesh has {} devices, the cluster {}{}", mesh.size(), cluster.device_count(),
-                              first_device == 0 ? "" : fmt::format(" and the mesh begins at {}", first_device)));
-  }
-  const Placement placement = Place(cluster, first_device, mesh.size());
+Result<Model> MakePlaced(const Cluster& cluster, const Mesh& mesh, const Placement& placement) {
+  if (mesh.shape.size() > kMaxAxes) return Refuse(cluster, mesh, fmt::format("more than {} axes", kMaxAxes));
   const Host& first = *placement.hosts[0];
   for (const Host* const host : placement.hosts) {
     if (host->device_type == first.device_type) continue;
-    return refuse(fmt::format("its devices are of several types: {} on host {}, {} on host {}", first.device_type,
+    return Refuse(cluster, mesh,
+                  fmt::format("its devices are of several types: {} on host {}, {} on host {}", first.device_type,
                               first.name, host->device_type, host->name),
                   "a mesh lies on devices of one type");
   }
@@ -220,6 +225,25 @@ Result<Model> MakeModel(const Cluster& cluster, const Mesh& mesh, int64_t first_
   model.links = {SlowestIntra(placement)};
   if (placement.hosts.size() > 1) model.links.push_back(SlowestNetwork(placement, placement.devices));
   return model;
+}
+
+}  // namespace
+
+Result<Model> MakeModel(const Cluster& cluster, const Mesh& mesh, int64_t first_device) {
+  ALPA_RETURN_IF_ERROR(cluster::Verify(mesh));
+  const int64_t available = cluster.device_count() - first_device;
+  if (first_device < 0 || mesh.size() > available) {
+    return Refuse(cluster, mesh,
+                  fmt::format("the mesh has {} devices, the cluster {}{}", mesh.size(), cluster.device_count(),
+                              first_device == 0 ? "" : fmt::format(" and the mesh begins at {}", first_device)));
+  }
+  return MakePlaced(cluster, mesh, Place(cluster, first_device, mesh.size()));
+}
+
+Result<Model> MakeModel(const Cluster& cluster, const Mesh& mesh, const Block& block) {
+  ALPA_RETURN_IF_ERROR(cluster::Verify(mesh));
+  ALPA_CHECK(mesh.size() == int64_t{block.hosts} * block.devices, "a mesh as large as the block");
+  return MakePlaced(cluster, mesh, Place(cluster, block));
 }
 
 AxisMask MaskOf(const std::vector<int>& axes) {

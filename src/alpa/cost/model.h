@@ -72,6 +72,13 @@ struct Model {
 // kInvalidInput: mesh larger than the rest of the cluster, devices of several types (says which), more than kMaxAxes.
 Result<Model> MakeModel(const cluster::Cluster& cluster, const cluster::Mesh& mesh, int64_t first_device = 0);
 
+// Devices first_device .. first_device + devices - 1 of each of `hosts` hosts, from first_host on.
+struct Block {
+  int first_host = 0, hosts = 1, first_device = 0, devices = 1;
+};
+// The same on the devices of a block, host by host. CHECKs that the cluster has them and that the mesh is as large.
+Result<Model> MakeModel(const cluster::Cluster& cluster, const cluster::Mesh& mesh, const Block& block);
+
 // A model without compute costs whose collectives over axis a, n devices, cost what Alpa's solver assumes
 // (alpa/shard_parallel/auto_sharding.py), b being Collective::bytes:
 //

@@ -59,6 +59,18 @@ TEST(MakeModel, BeginsAtAnyDevice) {
   EXPECT_EQ(MakeModel(cluster, MakeMesh({8}), 4)->paths[1].inner, 4);
 }
 
+// Two devices of each of two hosts: half as many share a network card as where all eight of each do.
+TEST(MakeModel, OfPartsOfSeveralHosts) {
+  const Cluster cluster = Load("p3.16xlarge:3");
+  const Model part = *MakeModel(cluster, MakeMesh({2, 2}), Block{1, 2, 6, 2});
+  const Model whole = *MakeModel(cluster, MakeMesh({2, 8}), Block{1, 2, 0, 8});
+  EXPECT_EQ(part.paths[2], (Path{2, 1, whole.paths[2].within, part.paths[2].across, part.paths[2].exchange_beta}));
+  EXPECT_EQ(part.paths[1].outer, 2);
+  EXPECT_EQ(part.paths[3].inner, 2);
+  EXPECT_DOUBLE_EQ(part.paths[1].across.beta * 4, whole.paths[1].across.beta);
+  EXPECT_EQ(whole, *MakeModel(cluster, MakeMesh({2, 8}), 8));
+}
+
 TEST(MakeModel, Prints) {
   EXPECT_EQ(ToString(*MakeModel(Load("p3.16xlarge:2"), MakeMesh({2, 8}))),
             "mesh 2x8 of V100-16GB\n"

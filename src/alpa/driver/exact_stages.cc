@@ -17,7 +17,8 @@
 namespace alpa::driver {
 namespace {
 
-constexpr double kHardlyMore = 0.05;  // of the memory of a device
+constexpr int64_t kWork = 300'000'000;  // of a solver: some 0.4 seconds
+constexpr double kHardlyMore = 0.05;    // of the memory of a device
 
 // The plan of `from` with the names of `to`, which has the same ops.
 plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const frontend::Segment& to) {
@@ -45,11 +46,11 @@ plan::Plan Renamed(const plan::Plan& plan, const frontend::Segment& from, const 
 // Stages that have the same ops in the same order on the same kind of mesh, in microbatches of the same size, and run
 // as the same programs.
 struct ExactStages::Group {
-  using Key = std::tuple<int, int, int, cost::AxisMask, bool, int64_t, bool>;
+  using Key = std::tuple<int, int, int, bool, int, bool, int64_t, bool>;
   Key key;
   std::map<int32_t, sharding::Spec> state;  // inputs that lie so
   std::unique_ptr<StageProgram> program;    // of the first of them
-  int64_t first_device = 0;
+  cost::Block block;
   std::optional<intra::PlannedStep> free;   // without a limit of memory
   std::optional<intra::PlannedStep> tight;  // the last one with a limit
   int64_t tight_in_flight = 0;
@@ -120,8 +121,8 @@ class ExactStages::Solver {
       auto program = std::make_unique<StageProgram>();
       program->segment = frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, stage.first,
                                                   stage.last, choice.recompute);
-      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, choice.batch_axes,
-                           choice.recompute, job->found.microbatches, WeightApart(job->found));
+      const Group::Key key(stage.submesh.hosts, stage.submesh.devices, stage.submesh.type, stage.submesh.rectangle,
+                           LayoutId(choice), choice.recompute, job->found.microbatches, WeightApart(job->found));
       const std::map<int32_t, sharding::Spec> state =
           options_.state.empty() ? std::map<int32_t, sharding::Spec>() : options_.state[s];
       const auto known = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) {
@@ -135,7 +136,7 @@ class ExactStages::Solver {
         group = groups_.emplace_back(std::make_unique<Group>()).get();
         group->key = key;
         group->state = state;
-        group->first_device = cluster_.first_device(stage.first_host) + stage.first_device;
+        group->block = {stage.first_host, stage.submesh.hosts, stage.first_device, stage.submesh.devices};
         group->program = std::move(program);
         job->segments.push_back(nullptr);
       }
@@ -166,18 +167,31 @@ class ExactStages::Solver {
     return cluster_.device_types.at(types_[static_cast<size_t>(stage.submesh.type)]).memory;
   }
 
-  Result<intra::PlannedStep> Plan(const Group& group, const inter::Stage& stage, int64_t in_flight,
+  Result<intra::PlannedStep> Plan(const Group& group, const StageOfJob& at, int64_t in_flight,
                                   const std::optional<Bytes>& memory) const {
-    ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(stage.submesh), group.first_device));
+    const inter::Stage& stage = at.stage();
+    ALPA_TRY(const cost::Model model,
+             cost::MakeModel(cluster_, LogicalMesh(stage.submesh, stage.variant.id), group.block));
     intra::PlanStepOptions options;
     options.memory = memory;
     options.explain = 0;
     options.inputs = group.state;
     options.solve.threads = 1;
     options.solve.gap = options_.gap;
-    options.solve.time_limit = options_.time_limit;
+    if (options_.time_limit) {
+      options.solve.time_limit = *options_.time_limit;
+    } else {
+      options.solve.work_limit = kWork;
+    }
     options.solve.cancelled = options_.cancelled;
-    return PlanStage(*group.program, model, ChoiceOf(stage.variant.id).batch_axes, in_flight, options);
+    std::vector<std::vector<intra::LiesAs>> starts;
+    if (options_.costs != nullptr) {
+      const StageProgram* own = at.job->segments[at.index].get();
+      starts = options_.costs->LayoutsOf((own == nullptr ? *group.program : *own).segment, stage.first, stage.last,
+                                         stage.submesh, stage.variant.id, at.job->found.microbatches);
+    }
+    return PlanStage(*group.program, model, ChoiceOf(stage.variant.id).batch_axes, in_flight, options,
+                     std::move(starts));
   }
 
   // What went wrong, with the plans that it went wrong for.
@@ -209,7 +223,7 @@ class ExactStages::Solver {
     // Where the search already took prices that save memory, the fastest way does not fit.
     const bool saves = limit && ChoiceOf(stage.variant.id).weight_level > 0;
     if (!group->free && !saves) {
-      ALPA_TRY(group->free, Plan(*group, stage, 1, std::nullopt));
+      ALPA_TRY(group->free, Plan(*group, at, 1, std::nullopt));
     }
     const double peak = group->free ? PeakOf(*group->free, stage.in_flight, 1) : 0;
     if (group->free && (!limit || peak <= static_cast<double>(limit->value))) {
@@ -221,7 +235,7 @@ class ExactStages::Solver {
     const bool good = group->tight && fewer >= 0 &&
                       fewer * group->tight->stage.activation <= kHardlyMore * static_cast<double>(limit->value);
     if (!good) {
-      ALPA_TRY(group->tight, Plan(*group, stage, stage.in_flight, limit));
+      ALPA_TRY(group->tight, Plan(*group, at, stage.in_flight, limit));
       group->tight_in_flight = stage.in_flight;
     }
     const double tight = PeakOf(*group->tight, stage.in_flight, group->tight_in_flight);

@@ -11,6 +11,7 @@
 #include "alpa/base/units.h"
 #include "alpa/cluster/cluster.h"
 #include "alpa/driver/load_step.h"
+#include "alpa/driver/stage_costs.h"
 #include "alpa/frontend/layers.h"
 #include "alpa/inter/search.h"
 #include "alpa/intra/plan_step.h"
@@ -24,9 +25,10 @@ struct ExactOptions {
   bool half_sums = false;  // as intra::OpWork
   int threads = 0;
   double gap = 0.005;
-  Seconds time_limit{0.4};
+  std::optional<Seconds> time_limit;  // of each solver; absent: a fixed amount of work, so that plans can be repeated
   std::vector<std::map<int32_t, sharding::Spec>> state;  // by stage: its inputs that lie so; empty: free
-  std::function<void(double)> progress;                  // share done
+  const StageCosts* costs = nullptr;     // what the stages were priced by: where their solvers begin; may be null
+  std::function<void(double)> progress;  // share done
   std::function<bool()> cancelled;
 };
 

@@ -12,6 +12,7 @@
 #include "alpa/driver/microbatches.h"
 #include "alpa/frontend/unstack.h"
 #include "alpa/inter/equal_stages.h"
+#include "alpa/inter/submeshes.h"
 
 namespace alpa::driver {
 namespace {
@@ -134,6 +135,11 @@ std::vector<plan::PipelineStepEdge> StepEdges(const StageCosts& costs, const int
 
 }  // namespace
 
+bool UsesRectangles(const cluster::Cluster& cluster, const FindPipelineOptions& options) {
+  return options.rectangles.value_or(!inter::PlacedByCount(HostsOf(cluster)) &&
+                                     cluster.device_count() <= kMostForRectangles);
+}
+
 StageCostOptions PricesOf(const FindPipelineOptions& options) {
   StageCostOptions prices;
   prices.per_microbatch = options.per_microbatch;
@@ -164,6 +170,7 @@ inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::
   problem.graph = ChainOf(layering.graph);
   const std::vector<std::string> types = DeviceTypes(cluster);
   problem.hosts = HostsOf(cluster);
+  problem.rectangles = UsesRectangles(cluster, options);
   for (const std::string& type : types) problem.memory.push_back(MemoryOf(cluster.device_types.at(type), options));
   problem.microbatches =
       options.microbatches.empty() ? LegalMicrobatches(loaded, options.per_microbatch) : options.microbatches;
@@ -188,6 +195,15 @@ std::vector<inter::FoundPlan> Candidates(const inter::SearchProblem& problem, co
                         });
     });
   };
+  // By closed form the best plans with rectangles may leave no room for those without, which can be faster all the
+  // same.
+  if (problem.rectangles && !found.plans.empty()) {
+    inter::SearchProblem regular = problem;
+    regular.rectangles = false;
+    for (inter::FoundPlan& plan : inter::SearchStages(regular, options).plans) {
+      if (!known(plan)) candidates.push_back(std::move(plan));
+    }
+  }
   for (const inter::Schedule schedule : problem.schedules) {
     if (schedule == inter::Schedule::kInterleaved || found.plans.empty()) continue;
     for (inter::FoundPlan& plan : inter::EqualStages(problem, schedule, kEqualPlans)) {
@@ -223,7 +239,7 @@ plan::PipelinePlan DraftPlan(const LoadedStep& loaded, const cluster::Cluster& c
     out.recompute = ChoiceOf(v.id).recompute;
     out.placement = {stage.first_host, stage.submesh.hosts, stage.first_device, stage.submesh.devices,
                      types[static_cast<size_t>(stage.submesh.type)]};
-    out.layout.mesh = LogicalMesh(stage.submesh);
+    out.layout.mesh = LogicalMesh(stage.submesh, v.id);
     out.prediction = {Seconds(v.forward), Seconds(v.backward), Seconds(v.weight),  Seconds(v.per_step),
                       bytes(v.state),     bytes(v.activation), bytes(v.workspace), bytes(v.memory(stage.in_flight)),
                       stage.in_flight};
@@ -315,6 +331,7 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   out.times.layers = watch.Lap();
 
   StageCostOptions cost_options = PricesOf(options);
+  cost_options.rectangles = UsesRectangles(cluster, options);
   cost_options.cancelled = options.cancelled;
   cost_options.progress = [&](double share) { report("prices", share, kInfinity); };
   ALPA_TRY(const std::unique_ptr<StageCosts> costs, StageCosts::Make(loaded, out.layering, cluster, cost_options));
@@ -354,6 +371,7 @@ Result<FoundPipeline> FindWith(const LoadedStep& loaded, const cluster::Cluster&
   out.times.simulate = watch.Lap();
 
   ExactOptions exact = ExactOf(options);
+  exact.costs = costs.get();
   const double priced = out.ranked.front().simulated.value;
   exact.progress = [&](double share) { report("stages", share, priced); };
   ALPA_RETURN_IF_ERROR(SolveBest(loaded, cluster, *costs, options, exact, &out));

@@ -24,6 +24,13 @@
 
 namespace alpa::driver {
 
+struct FindPipelineOptions;
+
+// Whether stages may have some devices of each of several hosts. By default where hosts are not alike (on up to
+// kMostForRectangles devices): of hosts that are, as many devices of fewer hosts do as well, and the search is shorter.
+bool UsesRectangles(const cluster::Cluster& cluster, const FindPipelineOptions& options);
+inline constexpr int64_t kMostForRectangles = 32;
+
 struct FindPipelineOptions {
   std::optional<Bytes> memory;             // per device, instead of what device types have
   bool unlimited_memory = false;           // no limit at all
@@ -32,6 +39,7 @@ struct FindPipelineOptions {
   std::vector<int64_t> microbatches;       // empty: all that the step can be cut into
   std::vector<inter::Schedule> schedules;  // empty: all
   int stages = 0;                          // 0: any number
+  std::optional<bool> rectangles;          // as inter::SearchProblem; absent: UsesRectangles
   int layers = 0;                          // 0: found out
   int top = 8;                             // so many plans are simulated
   int exact = 3;                           // the stages of so many of them are solved exactly, the fastest is taken
@@ -42,7 +50,7 @@ struct FindPipelineOptions {
   bool unstack = true;   // take parameters of a scan over layers apart, so that each stage holds its own
   int threads = 0;
   double gap = 0.005;                         // of exact solves
-  Seconds time_limit{0.4};                    // for each of them
+  std::optional<Seconds> time_limit;          // for each of them, as ExactOptions
   std::shared_ptr<LayerPrices> known_prices;  // as StageCostOptions::known
   std::function<void(std::string_view phase, double share, double best)>
       progress;  // best: seconds of a step, infinity: none

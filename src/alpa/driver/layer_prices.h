@@ -14,11 +14,16 @@
 
 namespace alpa::driver {
 
+// A price on one of the LogicalShapes of a submesh.
+struct LayerPrice : intra::ProgramPrice {
+  int shape = 0;
+};
+
 // What layers of one step cost on submeshes of one cluster, by one set of StageCostOptions. Layerings of a step (with
 // and without branches, with the layers of another shape's plan) have most of their layers in common. For any thread.
 class LayerPrices {
  public:
-  using Prices = std::vector<intra::ProgramPrice>;
+  using Prices = std::vector<LayerPrice>;
 
   // The prices of `layer`, whose StructuralHash is `hash`, on `submesh`: what `make` returned when these very ops were
   // asked for first. Errors of `make`, which are not kept. Two threads that ask for the same at once may both make it.

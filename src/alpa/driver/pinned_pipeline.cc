@@ -65,6 +65,7 @@ Result<plan::PipelinePlan> PlanPinned(const LoadedStep& loaded, const LoadedStep
   std::stable_sort(plans.begin(), plans.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
 
   ExactOptions exact = ExactOf(options);
+  exact.costs = costs.get();
   exact.state = StageStates(base_loaded, base.layering, base.plan);
   ExactStages stages(loaded, layering, cluster, exact);
   std::optional<Error> error;

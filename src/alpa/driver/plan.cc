@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -12,12 +13,14 @@
 #include "alpa/driver/choose_plan.h"
 #include "alpa/driver/microbatches.h"
 #include "alpa/driver/plan_family.h"
+#include "alpa/driver/plan_notes.h"
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/random_pipeline.h"
 #include "alpa/driver/solve.h"
 #include "alpa/driver/solve_on_mesh.h"
 #include "alpa/frontend/scale_batch.h"
 #include "alpa/report/plan_table.h"
+#include "alpa/report/text_timeline.h"
 
 namespace alpa::driver {
 Result<cluster::Mesh> ParseMesh(const std::string& text) {
@@ -59,6 +62,42 @@ Result<PlannerInput> MakePlannerInput(const LoadedStep& loaded, int64_t microbat
 
 namespace {
 
+// What another method comes to; no seconds where it has no plan.
+struct MethodPlanned {
+  std::string name;
+  std::optional<Seconds> step;
+  Bytes memory;
+  std::string why_not;
+};
+std::vector<MethodPlanned> PlanByMethods(const PlanOptions& options, const FindPipelineOptions& find,
+                                         const LoadedStep& loaded, const cost::Model& model,
+                                         const intra::PlanStepOptions& how) {
+  std::vector<MethodPlanned> out;
+  for (int m = 1; m < intra::kMethodCount; ++m) {
+    PlanOptions other = options;
+    other.method = intra::Name(static_cast<intra::Method>(m));
+    const Result<intra::PlannedStep> planned = SolveOnMesh(loaded, model, other, find, how);
+    out.push_back({other.method, std::nullopt, Bytes(0), planned.ok() ? "" : planned.error().message});
+    if (!planned.ok()) continue;
+    const plan::Prediction& p = *planned->plan.prediction;
+    out.back().step = p.compute + p.communication;
+    out.back().memory = p.memory;
+  }
+  return out;
+}
+
+std::string MethodsText(const std::vector<MethodPlanned>& methods, const plan::Prediction& chosen) {
+  if (methods.empty()) return "";
+  const Seconds best = chosen.compute + chosen.communication;
+  std::string out = fmt::format("\n{:<22}{:>12}{:>11}{:>14}\n", "By hand", "step time", "", "memory");
+  for (const MethodPlanned& m : methods) {
+    out += m.step ? fmt::format("  {:<20}{:>12}{:>11}{:>14}\n", m.name, ToString(*m.step),
+                                fmt::format("{:+.1f} %", 100 * (*m.step / best - 1)), ToString(m.memory))
+                  : fmt::format("  {:<20}{}\n", m.name, m.why_not);
+  }
+  return out;
+}
+
 Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, const LoadedStep& loaded,
                   const cluster::Cluster& cluster, const cluster::Mesh& mesh, const Gate& gate) {
   ALPA_TRY(const cost::Model model, cost::MakeModel(cluster, mesh));
@@ -74,13 +113,31 @@ Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, c
                [&](const intra::PlannedStep& p) { return plan::Verify(p.plan, module); }, "json",
                [](const intra::PlannedStep& p) { return Result<std::string>(plan::ToJson(p.plan)); }));
   planned.plan.prediction->cluster = cluster.name;
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(planned.plan)));
+  ALPA_TRY(plan::Notes notes, MeshNotes(loaded, model, planned, find.microbatches.empty() ? 1 : find.microbatches[0],
+                                        options.per_microbatch));
+  if (find.unlimited_memory) notes.memory_limits.clear();
+  if (find.memory) notes.memory_limits.front().second = *find.memory;
+  std::vector<MethodPlanned> methods;
+  if (options.methods) {
+    how.solve.progress = nullptr;
+    methods = PlanByMethods(options, find, loaded, model, how);
+  }
+  for (const MethodPlanned& m : methods) {
+    if (m.step)
+      notes.ways.push_back(
+          {m.name, find.microbatches.empty() ? 1 : find.microbatches[0], cluster::ToString(mesh), *m.step});
+  }
+  std::stable_sort(notes.ways.begin(), notes.ways.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  if (!options.out.empty())
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(planned.plan), notes)));
   const std::string text = options.json ? report::PlanJson(module, model, planned)
-                                        : report::PlanText(module, loaded.analysis.signature, model, planned);
+                                        : report::PlanText(module, loaded.analysis.signature, model, planned) +
+                                              MethodsText(methods, *planned.plan.prediction) +
+                                              report::OpsTimelineText(notes.ops);
   std::fputs(text.c_str(), stdout);
   if (!options.out.empty() && !options.json)
-    std::printf("\nplan written to %s; run it with: alpa run MODEL --plan %s\n", options.out.c_str(),
-                options.out.c_str());
+    std::printf("\nplan written to %s; run it with: alpa run MODEL --plan %s; look at it with: alpa report %s\n",
+                options.out.c_str(), options.out.c_str(), options.out.c_str());
   return Ok();
 }
 
@@ -91,10 +148,14 @@ Status CheckPipelineOptions(const PlanOptions& options) {
   };
   if (options.method != "auto") return only_with_mesh("--method");
   if (!options.pins.empty()) return only_with_mesh("--pin");
+  if (options.methods) return only_with_mesh("--methods");
   return Ok();
 }
 
 Status CheckMeshOptions(const PlanOptions& options) {
+  if (options.methods && (options.method != "auto" || options.models.size() > 1))
+    return Error{Code::kInvalidArgument, "--methods compares the best plan of one model with all methods",
+                 "leave out --method, and give one model"};
   for (const auto& [option, set] :
        {std::pair("--stages", options.stages != "auto"), std::pair("--schedule", options.schedule != "auto"),
         std::pair("--layers", options.layers != 0)}) {

@@ -23,17 +23,19 @@ struct PlanOptions {
   std::string mesh;     // "2x4": one mesh, no pipeline; empty: stages on submeshes of the cluster
   std::string memory;   // "16GiB" per device; empty: what the device type has; "none": no limit
   std::string method = "auto";
+  bool methods = false;               // also plan by all other methods, to compare with
   std::string microbatches = "auto";  // or a number; auto on one mesh: 1
   std::string schedule = "auto";      // or gpipe, 1f1b, interleaved, zb-h1
   std::string stages = "auto";        // or a number
+  std::string submeshes = "auto";     // or regular, all: see UsesRectangles in find_pipeline.h
   int layers = 0;                     // that the model is cut into for stages; 0: found out
   int top = 8;                        // so many plans are simulated and shown
   int exact = 3;                      // so many of them are solved exactly before the fastest is taken
   bool no_recompute = false;          // never compute forward again
-  bool per_microbatch = false;     // also where the step is not separable: batch statistics are those of a microbatch
-  bool half_sums = false;          // 16-bit gradients are added up in 16 bits
-  std::vector<std::string> pins;   // PATTERN=SPEC
-  double time_limit = 0;           // seconds for each sharding problem; 0: 10 on one mesh, 0.4 for a stage
+  bool per_microbatch = false;    // also where the step is not separable: batch statistics are those of a microbatch
+  bool half_sums = false;         // 16-bit gradients are added up in 16 bits
+  std::vector<std::string> pins;  // PATTERN=SPEC
+  double time_limit = 0;  // seconds for each sharding problem; 0: 10 on one mesh, a fixed amount of work for a stage
   std::optional<uint64_t> random;  // not a good plan but a random one of this seed, to test with (random_pipeline.h)
   int threads = 0;
   double gap = 0.005;         // good enough

@@ -49,10 +49,16 @@ Status AddOneDevice(const LoadedStep& loaded, const ChooseOptions& options, std:
   return Ok();
 }
 
-// Data parallelism over `devices`, and what the planner finds where that is something else.
+// Data parallelism over `devices`, also in microbatches, and what the planner finds where that is something else.
 Status AddMesh(const LoadedStep& loaded, const ChooseOptions& options, int64_t devices,
                const std::filesystem::path& folder, std::vector<PlanChoice>* out) {
   ALPA_TRY(const cluster::Cluster machine, MachineOf(options, devices));
+  for (const int64_t m : {2, 4}) {
+    const auto planned = Solve(loaded, machine, "data-parallel", devices, m);
+    if (!planned.ok()) break;
+    out->push_back({fmt::format("{} devices, data parallel, {} microbatches", devices, m), "data-parallel", devices, m,
+                    Seconds(planned->plan.prediction->cost), Seconds(0)});
+  }
   const auto by_hand = Solve(loaded, machine, "data-parallel", devices, 1);
   const double cost = by_hand.ok() ? by_hand->plan.prediction->cost : HUGE_VAL;
   if (by_hand.ok()) {
@@ -68,17 +74,19 @@ Status AddMesh(const LoadedStep& loaded, const ChooseOptions& options, int64_t d
   return Ok();
 }
 
-Status AddPipeline(const LoadedStep& loaded, const ChooseOptions& options, int64_t devices,
+// The best with so many stages.
+Status AddPipeline(const LoadedStep& loaded, const ChooseOptions& options, int64_t devices, int stages,
                    const std::filesystem::path& folder, std::vector<PlanChoice>* out) {
   ALPA_TRY(const cluster::Cluster machine, MachineOf(options, devices));
   FindPipelineOptions find;
-  find.stages = 2;
+  find.stages = stages;
   find.top = 2;
+  find.exact = 1;
   const auto found = FindPipeline(loaded, machine, find);
   if (!found.ok()) return Ok();
-  const std::filesystem::path file = folder / fmt::format("pipeline-{}.json", devices);
+  const std::filesystem::path file = folder / fmt::format("pipeline-{}-{}.json", devices, stages);
   ALPA_RETURN_IF_ERROR(WriteFileAtomic(file, plan::ToJson(found->plan)));
-  out->push_back({fmt::format("{} devices, 2 stages, {} microbatches", devices, found->plan.microbatches),
+  out->push_back({fmt::format("{} devices, {} stages, {} microbatches", devices, stages, found->plan.microbatches),
                   file.string(), 0, 1, found->ranked.front().simulated, Seconds(0)});
   return Ok();
 }
@@ -90,7 +98,8 @@ Result<std::vector<PlanChoice>> PlanCandidates(const LoadedStep& loaded, const C
   std::vector<PlanChoice> out;
   ALPA_RETURN_IF_ERROR(AddOneDevice(loaded, options, &out));
   for (const int64_t devices : {2, 4, 8}) ALPA_RETURN_IF_ERROR(AddMesh(loaded, options, devices, folder, &out));
-  for (const int64_t devices : {2, 4}) ALPA_RETURN_IF_ERROR(AddPipeline(loaded, options, devices, folder, &out));
+  for (const auto& [devices, stages] : {std::pair{2, 2}, std::pair{4, 2}, std::pair{4, 4}, std::pair{8, 4}})
+    ALPA_RETURN_IF_ERROR(AddPipeline(loaded, options, devices, stages, folder, &out));
   return out;
 }
 

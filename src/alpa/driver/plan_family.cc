@@ -9,9 +9,11 @@
 #include "alpa/base/file.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/pinned_pipeline.h"
+#include "alpa/driver/plan_notes.h"
 #include "alpa/driver/plan_pipeline.h"
 #include "alpa/driver/solve_on_mesh.h"
 #include "alpa/driver/state_layout.h"
+#include "alpa/plan/notes.h"
 
 namespace alpa::driver {
 namespace {
@@ -21,6 +23,7 @@ struct ShapePlan {
   std::variant<plan::Plan, plan::PipelinePlan> plan;
   Seconds step;
   StateLayout layout;
+  plan::Notes notes;
 };
 
 std::string FileName(const PlanOptions& options, size_t shape) { return options.models[shape].filename().string(); }
@@ -59,6 +62,14 @@ class Finder {
   }
 
  private:
+  std::vector<std::pair<std::string, Bytes>> Limits() const {
+    std::vector<std::pair<std::string, Bytes>> limits;
+    if (find_.unlimited_memory) return limits;
+    for (const auto& [name, type] : cluster_.device_types)
+      limits.emplace_back(name, find_.memory.value_or(type.memory));
+    return limits;
+  }
+
   Result<ShapePlan> OnMesh(size_t shape, const std::map<int32_t, sharding::Spec>& state) const {
     const LoadedStep& loaded = loaded_[shape];
     ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, *mesh_));
@@ -70,7 +81,11 @@ class Finder {
     ALPA_RETURN_IF_ERROR(plan::Verify(planned.plan, loaded.step.module));
     const Seconds seconds = planned.plan.prediction->compute + planned.plan.prediction->communication;
     StateLayout layout = LayoutOf(loaded, planned.plan);
-    return ShapePlan{std::move(planned.plan), seconds, std::move(layout)};
+    ALPA_TRY(plan::Notes notes,
+             MeshNotes(loaded, model, planned, find_.microbatches.empty() ? 1 : find_.microbatches[0],
+                       options_.per_microbatch));
+    notes.memory_limits = Limits();
+    return ShapePlan{std::move(planned.plan), seconds, std::move(layout), std::move(notes)};
   }
 
   Result<ShapePlan> Own(size_t shape) {
@@ -80,7 +95,9 @@ class Finder {
     find.known_prices = prices_.emplace_back(std::make_shared<LayerPrices>());
     ALPA_TRY(FoundPipeline found, FindWithProgress(loaded_[shape], cluster_, find, options_.quiet));
     StateLayout layout = LayoutOf(loaded_[shape], found.layering, cluster_, found.plan);
-    ShapePlan out{found.plan, found.plan.prediction.step, std::move(layout)};
+    plan::Notes notes = StageNotes(loaded_[shape], found.layering, found.plan);
+    notes.memory_limits = Limits();
+    ShapePlan out{found.plan, found.plan.prediction.step, std::move(layout), std::move(notes)};
     found_.push_back(std::move(found));
     return out;
   }
@@ -117,7 +134,9 @@ class Finder {
     ALPA_TRY(const frontend::Layering layering, LayersAround(found_[base], loaded_[shape]));
     StateLayout layout = LayoutOf(loaded_[shape], layering, cluster_, plan);
     const Seconds step = plan.prediction.step;
-    return ShapePlan{std::move(plan), step, std::move(layout)};
+    plan::Notes notes = StageNotes(loaded_[shape], layering, plan);
+    notes.memory_limits = Limits();
+    return ShapePlan{std::move(plan), step, std::move(layout), std::move(notes)};
   }
 
   // Adds a way, and takes it when it is the best so far.
@@ -135,8 +154,11 @@ class Finder {
     family.expected = plan::ExpectedSeconds(frequency_, steps, family.switching);
     out_.ways.push_back({name, steps, family.expected, ""});
     if (!out_.family.members.empty() && !(family.expected < out_.family.expected)) return;
-    for (size_t i = 0; i < plans.size(); ++i)
+    out_.notes.clear();
+    for (size_t i = 0; i < plans.size(); ++i) {
       family.members.push_back({options_.models[i].string(), frequency_[i], steps[i], std::move(plans[i].plan)});
+      out_.notes.push_back(std::move(plans[i].notes));
+    }
     out_.family = std::move(family);
     out_.chosen = out_.ways.size() - 1;
   }
@@ -212,7 +234,13 @@ Status PlanShapes(const PlanOptions& options, const cluster::Cluster& cluster, c
                Phase::kPlan, [&] { return FindFamily(loaded, cluster, mesh, find, options); },
                [](const FoundFamily& f) { return plan::Verify(f.family); }, "json",
                [](const FoundFamily& f) { return Result<std::string>(plan::ToJson(f.family)); }));
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(found.family)));
+  plan::Notes notes;
+  for (size_t w = 0; w < found.ways.size(); ++w) {
+    if (w != found.chosen && !found.ways[w].steps.empty())
+      notes.ways.push_back({found.ways[w].name, 1, "", found.ways[w].expected});
+  }
+  if (!options.out.empty())
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(found.family), notes, found.notes)));
   const report::FamilyPage page{&found.family, found.ways, found.chosen};
   std::fputs((options.json ? report::FamilyJson(page) : report::FamilyText(page)).c_str(), stdout);
   if (!options.out.empty() && !options.json)

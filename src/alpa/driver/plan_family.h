@@ -7,6 +7,7 @@
 #include "alpa/cluster/cluster.h"
 #include "alpa/driver/find_pipeline.h"
 #include "alpa/driver/plan.h"
+#include "alpa/plan/notes.h"
 #include "alpa/plan/plan_family.h"
 #include "alpa/report/family_table.h"
 
@@ -14,6 +15,7 @@ namespace alpa::driver {
 
 struct FoundFamily {
   plan::PlanFamily family;
+  std::vector<plan::Notes> notes;       // of its members
   std::vector<report::FamilyWay> ways;  // that were looked at; the last is padding to the longest shape
   size_t chosen = 0;                    // of `ways`
 };

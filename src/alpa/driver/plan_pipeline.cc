@@ -11,9 +11,14 @@
 #include "alpa/cluster/quantity.h"
 #include "alpa/cost/model.h"
 #include "alpa/driver/catch_interrupt.h"
+#include "alpa/driver/plan_notes.h"
+#include "alpa/driver/simulate_plan.h"
+#include "alpa/report/text_timeline.h"
 
 namespace alpa::driver {
 namespace {
+
+constexpr int64_t kMostDrawn = 500'000;  // stages times microbatches
 
 Result<int64_t> Count(const std::string& option, const std::string& text) {
   int64_t n = 0;
@@ -71,6 +76,15 @@ report::PipelinePage PageOf(const LoadedStep& loaded, const cluster::Cluster& cl
   return page;
 }
 
+// Empty where drawing it would take long.
+std::string TimelineOf(const plan::PipelinePlan& plan, const cluster::Cluster& cluster) {
+  if (plan.microbatches * static_cast<int64_t>(plan.stages.size()) > kMostDrawn) return "";
+  simulate::Options record;
+  record.events = true;
+  const Result<SimulatedPlan> simulated = SimulatePlan(plan, cluster, record);
+  return simulated.ok() ? report::PipelineTimelineText(simulated->timeline, simulated->pipeline) : "";
+}
+
 }  // namespace
 
 Result<FindPipelineOptions> ReadPipelineOptions(const PlanOptions& options) {
@@ -100,6 +114,7 @@ Result<FindPipelineOptions> ReadPipelineOptions(const PlanOptions& options) {
     ALPA_TRY(const int64_t stages, Count("--stages", options.stages));
     find.stages = static_cast<int>(std::min<int64_t>(stages, 1'000'000));
   }
+  if (options.submeshes != "auto") find.rectangles = options.submeshes == "all";
   for (const auto schedule :
        {inter::Schedule::kGpipe, inter::Schedule::k1F1B, inter::Schedule::kInterleaved, inter::Schedule::kZbH1}) {
     if (options.schedule == inter::Name(schedule)) find.schedules = {schedule};
@@ -126,13 +141,16 @@ Result<FoundPipeline> FindWithProgress(const LoadedStep& loaded, const cluster::
 
 Status ShowPipeline(const LoadedStep& loaded, const cluster::Cluster& cluster, const FoundPipeline& found,
                     const PlanOptions& options) {
-  if (!options.out.empty()) ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::ToJson(found.plan)));
   const report::PipelinePage page = PageOf(loaded, cluster, found, options);
-  const std::string text = options.json ? report::PipelineJson(page) : report::PipelineText(page);
+  if (!options.out.empty()) {
+    ALPA_TRY(const plan::Notes notes, PipelineNotes(loaded, found, page));
+    ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(found.plan), notes)));
+  }
+  std::string text = options.json ? report::PipelineJson(page) : report::PipelineText(page);
+  if (!options.json) text += TimelineOf(found.plan, cluster);
   std::fputs(text.c_str(), stdout);
   if (!options.out.empty() && !options.json)
-    std::printf("\nplan written to %s; look at it with: alpa simulate %s --trace trace.json\n", options.out.c_str(),
-                options.out.c_str());
+    std::printf("\nplan written to %s; look at it with: alpa report %s\n", options.out.c_str(), options.out.c_str());
   return Ok();
 }
 

@@ -9,10 +9,14 @@
 #include "alpa/cluster/cluster.h"
 #include "alpa/driver/simulate_plan.h"
 #include "alpa/report/simulation.h"
+#include "alpa/report/text_timeline.h"
 #include "alpa/schedule/check.h"
 #include "alpa/simulate/perfetto.h"
 
 namespace alpa::driver {
+namespace {
+constexpr int64_t kMostDrawn = 500'000;  // stages times microbatches
+}  // namespace
 
 Status Simulate(const SimulateOptions& options) {
   for (const auto& path : {options.trace, options.instructions}) {
@@ -33,7 +37,8 @@ Status Simulate(const SimulateOptions& options) {
            cluster::LoadCluster(options.cluster.empty() ? plan.cluster : options.cluster));
   const auto start = std::chrono::steady_clock::now();
   simulate::Options record;
-  record.events = !options.trace.empty();
+  const bool draw = !options.json && plan.microbatches * static_cast<int64_t>(plan.stages.size()) <= kMostDrawn;
+  record.events = draw || !options.trace.empty();
   Result<SimulatedPlan> simulated = SimulatePlan(plan, cluster, record);
   if (!simulated.ok()) return InFile(options.plan, simulated.error());
   const Seconds took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -54,7 +59,8 @@ Status Simulate(const SimulateOptions& options) {
   page.timeline = &simulated->timeline;
   page.instructions = simulated->program.size();
   page.took = took;
-  const std::string out = options.json ? report::SimulationJson(page) : report::SimulationText(page);
+  std::string out = options.json ? report::SimulationJson(page) : report::SimulationText(page);
+  if (draw) out += report::PipelineTimelineText(simulated->timeline, simulated->pipeline);
   std::fputs(out.c_str(), stdout);
   if (!options.trace.empty() && !options.json)
     std::printf("\ntimeline written to %s; open it at ui.perfetto.dev\n", options.trace.c_str());

@@ -22,6 +22,7 @@ constexpr size_t kMostWeights = 8;
 // there are lines for ranges of sizes, each up to so many times the smallest of it.
 constexpr double kFarError = 0.05;
 constexpr int64_t kRange = 8;
+constexpr int kMixes = 4;  // steps in which the layers of a stage go over to a solution of less memory
 
 // Runs of neighbouring hosts that are alike: [first, last].
 struct HostRun {
@@ -63,9 +64,20 @@ std::vector<std::pair<int64_t, int64_t>> RangesOf(const std::vector<int64_t>& si
   return ranges;
 }
 
+// Into how many parts a split over these axes cuts.
+int64_t PartsOf(const cluster::Mesh& mesh, cost::AxisMask axes) {
+  int64_t parts = 1;
+  for (size_t a = 0; a < mesh.shape.size(); ++a) parts *= (axes >> a & 1) != 0 ? mesh.shape[a] : 1;
+  return parts;
+}
+
+// Also over those of other layouts on further logical shapes: what these gain has to be in the stage, not in transfers,
+// or every submesh of several hosts would make the search longer.
 bool Dominates(const inter::StageVariant& a, const inter::StageVariant& b) {
-  return a.layout == b.layout && a.forward <= b.forward && a.backward <= b.backward && a.per_step <= b.per_step &&
-         a.weight >= b.weight && a.state <= b.state && a.activation <= b.activation && a.workspace <= b.workspace;
+  const bool further = ChoiceOf(a.layout).shape == 0 && ChoiceOf(b.layout).shape > 0;
+  return (a.layout == b.layout || further) && a.forward <= b.forward && a.backward <= b.backward &&
+         a.per_step <= b.per_step && a.weight >= b.weight && a.state <= b.state && a.activation <= b.activation &&
+         a.workspace <= b.workspace;
 }
 
 }  // namespace
@@ -87,11 +99,11 @@ std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster) {
   return hosts;
 }
 
-std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster) {
+std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster, bool rectangles) {
   int most = 0;  // neighbouring hosts that are alike
   for (const HostRun& run : Runs(cluster)) most = std::max(most, run.hosts);
   std::vector<inter::Submesh> submeshes;
-  for (const inter::Submesh& submesh : inter::SubmeshChoices(HostsOf(cluster))) {
+  for (const inter::Submesh& submesh : inter::SubmeshChoices(HostsOf(cluster), rectangles)) {
     const int h = submesh.hosts;
     const bool round = h <= kAllHostCounts || (h & (h - 1)) == 0 || h == most;
     if (submesh.size() <= cluster::kMaxDevices && round) submeshes.push_back(submesh);
@@ -99,33 +111,60 @@ std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster) {
   return submeshes;
 }
 
-cluster::Mesh LogicalMesh(const inter::Submesh& submesh) {
-  if (submesh.hosts > 1)
-    return submesh.devices > 1 ? cluster::MakeMesh({submesh.hosts, submesh.devices})
-                               : cluster::MakeMesh({submesh.hosts});
-  int64_t small = 1;
-  for (int64_t d = 1; d * d <= submesh.devices; ++d) {
-    if (submesh.devices % d == 0) small = d;
+std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh) {
+  const int64_t size = submesh.size();
+  std::vector<LogicalShape> shapes;
+  std::set<int64_t> parts;  // into which the batch can be split so far
+  if (submesh.hosts > 1 && submesh.devices > 1) {
+    shapes.push_back({cluster::MakeMesh({submesh.hosts, submesh.devices}), {}});
+  } else {
+    int64_t small = 1;
+    for (int64_t d = 1; d * d <= submesh.devices; ++d) {
+      if (submesh.devices % d == 0) small = d;
+    }
+    shapes.push_back({small == 1 ? cluster::MakeMesh({size}) : cluster::MakeMesh({small, size / small}), {}});
   }
-  return small == 1 ? cluster::MakeMesh({submesh.devices}) : cluster::MakeMesh({small, submesh.devices / small});
+  LogicalShape& first = shapes.front();
+  for (cost::AxisMask mask = 0; mask < 1U << first.mesh.shape.size(); ++mask) {
+    first.batch_axes.push_back(mask);
+    // Over the devices within hosts and not over the hosts is another thing than over as many that lie the other way.
+    if (submesh.hosts == 1 || mask != 2) parts.insert(PartsOf(first.mesh, mask));
+  }
+  for (int64_t k = submesh.devices - 1; k > 1; --k) {
+    if (submesh.devices % k == 0 && parts.insert(size / k).second)
+      shapes.push_back({cluster::MakeMesh({size / k, k}), {1}});
+  }
+  return shapes;
 }
 
-int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
-  for (const HostRun& run : Runs(cluster)) {
-    const bool fits = submesh.hosts == 1 ? submesh.devices <= run.devices
-                                         : submesh.hosts <= run.hosts && submesh.devices == run.devices;
-    if (run.type == submesh.type && fits) return cluster.first_device(static_cast<int>(run.first));
+cost::Block FirstBlock(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
+  const std::vector<std::string> types = DeviceTypes(cluster);
+  const std::string& type = types[static_cast<size_t>(submesh.type)];
+  const auto fits = [&](const cluster::Host& host) {
+    const bool whole = submesh.hosts > 1 && !submesh.rectangle;
+    return host.device_type == type && (whole ? host.devices == submesh.devices : host.devices >= submesh.devices);
+  };
+  for (size_t first = 0; first + static_cast<size_t>(submesh.hosts) <= cluster.hosts.size(); ++first) {
+    const auto begin = cluster.hosts.begin() + static_cast<std::ptrdiff_t>(first);
+    if (std::all_of(begin, begin + submesh.hosts, fits))
+      return {static_cast<int>(first), submesh.hosts, 0, submesh.devices};
   }
   ALPA_CHECK(false, "the cluster has such a submesh");
-  return 0;
+  return {};
 }
 
 int VariantId(const VariantChoice& choice) {
-  return static_cast<int>(choice.batch_axes) | choice.weight_level << 8 | (choice.recompute ? 1 : 0) << 16;
+  return static_cast<int>(choice.batch_axes) | choice.weight_level << 8 | (choice.recompute ? 1 : 0) << 16 |
+         choice.shape << 17;
 }
 
 VariantChoice ChoiceOf(int variant_id) {
-  return {static_cast<cost::AxisMask>(variant_id & 0xff), variant_id >> 8 & 0xff, (variant_id >> 16 & 1) != 0};
+  return {static_cast<cost::AxisMask>(variant_id & 0xff), variant_id >> 8 & 0xff, (variant_id >> 16 & 1) != 0,
+          variant_id >> 17};
+}
+
+cluster::Mesh LogicalMesh(const inter::Submesh& submesh, int variant_id) {
+  return LogicalShapes(submesh)[static_cast<size_t>(ChoiceOf(variant_id).shape)].mesh;
 }
 
 Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, const frontend::Layering& layering,
@@ -134,7 +173,8 @@ Result<std::unique_ptr<StageCosts>> StageCosts::Make(const LoadedStep& loaded, c
   costs->FindClasses();
   costs->FindTransfers();
   costs->FindStepEdges();
-  costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster) : options.submeshes;
+  costs->submeshes_ = options.submeshes.empty() ? PricedSubmeshes(cluster, options.rectangles) : options.submeshes;
+  costs->FindSides();
   costs->by_count_ = inter::PlacedByCount(HostsOf(cluster));
   ALPA_RETURN_IF_ERROR(costs->PriceAll());
   return costs;
@@ -147,11 +187,13 @@ void StageCosts::FindClasses() {
         frontend::ExtractSegment(loaded_.step.module, loaded_.analysis, layering_, layer, layer, false);
     const uint64_t hash = frontend::StructuralHash(segment, loaded_.analysis.batch);
     const auto [it, inserted] = ids.emplace(hash, static_cast<int>(programs_.size()));
+    class_of_layer_.push_back(it->second);
+    const bool same = inserted || frontend::SameOps(programs_[static_cast<size_t>(it->second)], segment);
+    origins_.push_back(same ? segment.op_origin : std::vector<ir::OpId>());
     if (inserted) {
       programs_.push_back(std::move(segment));
       hashes_.push_back(hash);
     }
-    class_of_layer_.push_back(it->second);
   }
 }
 
@@ -222,14 +264,10 @@ void StageCosts::FindStepEdges() {
 }
 
 Seconds StageCosts::GatherTime(Bytes bytes, const inter::TransferEnd& to) const {
-  const cluster::Mesh mesh = LogicalMesh(to.submesh);
-  double copies = 1;
-  for (size_t a = 0; a < mesh.shape.size(); ++a) {
-    if ((static_cast<cost::AxisMask>(to.layout) >> a & 1) == 0) copies *= static_cast<double>(mesh.shape[a]);
-  }
+  const Side& side = SideOf(to.submesh);
+  const double copies = side.copies(to.layout);
   if (!options_.local_gather || copies <= 1 || bytes.value <= 0) return Seconds(0);
-  const auto device = static_cast<size_t>(FirstDevice(cluster_, to.submesh));
-  const cluster::Host& host = cluster_.hosts[static_cast<size_t>(cluster_.HostOfDevice()[device])];
+  const cluster::Host& host = *side.host;
   const double part = static_cast<double>(bytes.value) * copies / static_cast<double>(to.submesh.size());
   return Seconds(host.intra.alpha.value * (copies - 1) + part * (copies - 1) / copies * host.intra.beta);
 }
@@ -293,7 +331,7 @@ Result<bool> StageCosts::IsStraight(int type, int layer_class) const {
   }
   inter::Submesh one;
   one.type = type;
-  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one), FirstDevice(cluster_, one)));
+  ALPA_TRY(const cost::Model model, cost::MakeModel(cluster_, LogicalMesh(one, 0), FirstBlock(cluster_, one)));
   StageProgram program;
   program.segment = programs_[static_cast<size_t>(layer_class)];
   ALPA_RETURN_IF_ERROR(SizeSmall(SizesFor(legal_, batch_, 1), &program, legal_.front()));
@@ -307,67 +345,77 @@ Result<bool> StageCosts::IsStraight(int type, int layer_class) const {
 
 Result<LayerPrices::Prices> StageCosts::PriceOn(size_t submesh, int layer_class) const {
   LayerPrices::Prices prices;
-  ALPA_TRY(const cost::Model model,
-           cost::MakeModel(cluster_, LogicalMesh(submeshes_[submesh]), FirstDevice(cluster_, submeshes_[submesh])));
   StageProgram program;
   program.segment = programs_[static_cast<size_t>(layer_class)];
-  // Each split of the batch on borders is for microbatches of its own size: the fewer parts, the smaller.
-  for (cost::AxisMask mask = 0; mask < 1U << model.mesh.shape.size(); ++mask) {
-    int64_t parts = 1;
-    for (size_t a = 0; a < model.mesh.shape.size(); ++a) parts *= (mask >> a & 1) != 0 ? model.mesh.shape[a] : 1;
-    const std::vector<int64_t> sizes = SizesFor(legal_, batch_, parts);
-    if (sizes.empty()) continue;
-    intra::PriceOptions price = options_.price;
-    price.batch_axes = mask;
-    ALPA_TRY(const bool straight, IsStraight(submeshes_[submesh].type, layer_class));
-    if (straight) {
-      ALPA_RETURN_IF_ERROR(SizeSmall(sizes, &program, std::nullopt));
-      for (const intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) prices.push_back(one);
-      continue;
-    }
-    for (const auto& [least, most] : RangesOf(sizes)) {
-      ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch_ / most, batch_ / least, options_.half_sums, &program));
-      for (intra::ProgramPrice& one : intra::PriceProgram(program.program, model, price)) {
-        one.least_examples = least;
-        one.most_examples = most;
-        prices.push_back(one);
-      }
+  const std::vector<LogicalShape> shapes = LogicalShapes(submeshes_[submesh]);
+  for (size_t s = 0; s < shapes.size(); ++s) {
+    ALPA_TRY(const cost::Model model,
+             cost::MakeModel(cluster_, shapes[s].mesh, FirstBlock(cluster_, submeshes_[submesh])));
+    for (const cost::AxisMask mask : shapes[s].batch_axes) {
+      ALPA_RETURN_IF_ERROR(
+          PriceSplit({static_cast<int>(s), mask}, model, submeshes_[submesh].type, layer_class, &program, &prices));
     }
   }
   return prices;
 }
 
+// Each split of the batch on borders is for microbatches of its own size: the fewer parts, the smaller.
+Status StageCosts::PriceSplit(const Split& split, const cost::Model& model, int type, int layer_class,
+                              StageProgram* program, LayerPrices::Prices* prices) const {
+  const std::vector<int64_t> sizes = SizesFor(legal_, batch_, PartsOf(model.mesh, split.second));
+  if (sizes.empty()) return Ok();
+  intra::PriceOptions options = options_.price;
+  options.batch_axes = split.second;
+  ALPA_TRY(const bool straight, IsStraight(type, layer_class));
+  if (straight) {
+    ALPA_RETURN_IF_ERROR(SizeSmall(sizes, program, std::nullopt));
+    for (const intra::ProgramPrice& one : intra::PriceProgram(program->program, model, options))
+      prices->push_back({one, split.first});
+    return Ok();
+  }
+  for (const auto& [least, most] : RangesOf(sizes)) {
+    ALPA_RETURN_IF_ERROR(SizeProgram(loaded_, batch_ / most, batch_ / least, options_.half_sums, program));
+    for (intra::ProgramPrice& one : intra::PriceProgram(program->program, model, options)) {
+      one.least_examples = least;
+      one.most_examples = most;
+      prices->push_back({one, split.first});
+    }
+  }
+  return Ok();
+}
+
 void StageCosts::AddUp(Priced* priced) const {
   // By split of the batch the ranges of microbatch sizes; where some layers' prices are for all, those of the others.
-  std::map<cost::AxisMask, std::set<std::pair<int64_t, int64_t>>> splits;
+  std::map<Split, std::set<std::pair<int64_t, int64_t>>> splits;
   const intra::ProgramPrice all;
   for (const auto& prices : priced->by_class) {
-    for (const intra::ProgramPrice& price : prices) {
-      auto& ranges = splits[price.batch_axes];
+    for (const LayerPrice& price : prices) {
+      auto& ranges = splits[{price.shape, price.batch_axes}];
       if (!price.covers(all.least_examples, all.most_examples))
         ranges.emplace(price.least_examples, price.most_examples);
     }
   }
-  for (auto& [mask, ranges] : splits) {
+  for (auto& [split, ranges] : splits) {
     if (ranges.empty()) ranges.emplace(all.least_examples, all.most_examples);
-    for (const auto& [least, most] : ranges) AddRows(mask, least, most, priced);
+    for (const auto& [least, most] : ranges) AddRows(split, least, most, priced);
   }
 }
 
-void StageCosts::AddRows(cost::AxisMask mask, int64_t least, int64_t most, Priced* priced) const {
-  const std::vector<double> weights = MemoryWeights(*priced, mask, least, most);
+void StageCosts::AddRows(const Split& split, int64_t least, int64_t most, Priced* priced) const {
+  const std::vector<double> weights = MemoryWeights(*priced, split, least, most);
   for (size_t level = 0; level < weights.size(); ++level) {
     Row row;
-    row.batch_axes = mask;
+    row.shape = split.first;
+    row.batch_axes = split.second;
     row.weight_level = static_cast<int>(level);
     row.least_examples = least;
     row.most_examples = most;
     row.sums.emplace_back();
     for (const int layer_class : class_of_layer_) {
-      const intra::ProgramPrice* best = nullptr;
+      const LayerPrice* best = nullptr;
       const auto weighed = [&](const intra::ProgramPrice& p) { return p.step_seconds + weights[level] * p.bytes; };
-      for (const intra::ProgramPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
-        if (price.batch_axes == mask && price.covers(least, most) &&
+      for (const LayerPrice& price : priced->by_class[static_cast<size_t>(layer_class)]) {
+        if (Split(price.shape, price.batch_axes) == split && price.covers(least, most) &&
             (best == nullptr || weighed(price) < weighed(*best)))
           best = &price;
       }
@@ -391,12 +439,12 @@ void StageCosts::AddRows(cost::AxisMask mask, int64_t least, int64_t most, Price
 
 // Prices of memory, ascending: 0, and one inside each range in which all layers keep their choice. At most
 // kMostWeights.
-std::vector<double> StageCosts::MemoryWeights(const Priced& priced, cost::AxisMask mask, int64_t least, int64_t most) {
+std::vector<double> StageCosts::MemoryWeights(const Priced& priced, const Split& split, int64_t least, int64_t most) {
   std::vector<double> changes;  // where some class changes its choice
   for (const auto& prices : priced.by_class) {
-    const intra::ProgramPrice* last = nullptr;
-    for (const intra::ProgramPrice& price : prices) {  // of a hull, fastest first
-      if (price.batch_axes != mask || !price.covers(least, most)) continue;
+    const LayerPrice* last = nullptr;
+    for (const LayerPrice& price : prices) {  // of a hull, fastest first
+      if (Split(price.shape, price.batch_axes) != split || !price.covers(least, most)) continue;
       if (last != nullptr) changes.push_back((price.step_seconds - last->step_seconds) / (last->bytes - price.bytes));
       last = &price;
     }
@@ -418,6 +466,25 @@ std::vector<double> StageCosts::MemoryWeights(const Priced& priced, cost::AxisMa
     weights.erase(weights.begin() + static_cast<std::ptrdiff_t>(nearest) - 1);
   }
   return weights;
+}
+
+void StageCosts::FindSides() {
+  for (const inter::Submesh& submesh : submeshes_) {
+    Side side;
+    side.host = &cluster_.hosts[static_cast<size_t>(FirstBlock(cluster_, submesh).first_host)];
+    for (const LogicalShape& shape : LogicalShapes(submesh)) {
+      side.copies_of.emplace_back();
+      for (cost::AxisMask mask = 0; mask < 1U << shape.mesh.shape.size(); ++mask)
+        side.copies_of.back().push_back(static_cast<double>(shape.mesh.size() / PartsOf(shape.mesh, mask)));
+    }
+    sides_.push_back(std::move(side));
+  }
+}
+
+const StageCosts::Side& StageCosts::SideOf(const inter::Submesh& submesh) const {
+  const int index = IndexOf(submesh);
+  ALPA_CHECK(index >= 0, "stages lie on submeshes that are priced");
+  return sides_[static_cast<size_t>(index)];
 }
 
 int StageCosts::IndexOf(const inter::Submesh& submesh) const {
@@ -452,15 +519,15 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
     // In front of the update no microbatch is in flight; its memory counts as free workspace then.
     const double joined = row.sums[j + 1].joined - row.sums[i].joined;
     v.workspace = std::max(v.workspace, joined - v.activation);
-    v.layout = static_cast<int>(row.batch_axes);
-    v.id = VariantId({row.batch_axes, row.weight_level, false});
+    v.layout = LayoutId({row.batch_axes, 0, false, row.shape});
+    v.id = VariantId({row.batch_axes, row.weight_level, false, row.shape});
     variants.push_back(v);
     const double border = sum(&intra::ProgramPrice::border);
     if (!options_.recompute || border >= 0.8 * v.activation) continue;
     v.backward += v.forward;
     v.activation = border;
     v.workspace = std::max(again, joined - v.activation);
-    v.id = VariantId({row.batch_axes, row.weight_level, true});
+    v.id = VariantId({row.batch_axes, row.weight_level, true, row.shape});
     variants.push_back(v);
   }
   std::vector<inter::StageVariant> kept;
@@ -473,6 +540,57 @@ std::vector<inter::StageVariant> StageCosts::Variants(int first, int last, const
     if (!beaten) kept.push_back(variants[a]);
   }
   return kept;
+}
+
+std::vector<std::vector<intra::LiesAs>> StageCosts::LayoutsOf(const frontend::Segment& stage, int first, int last,
+                                                              const inter::Submesh& submesh, int variant_id,
+                                                              int64_t microbatches) const {
+  const VariantChoice choice = ChoiceOf(variant_id);
+  const int64_t examples = batch_ / microbatches;
+  const int index = IndexOf(submesh);
+  ALPA_CHECK(index >= 0, "variants are of submeshes that are priced");
+  std::vector<std::vector<intra::LiesAs>> out;
+  std::vector<const LayerPrice*> layers;
+  for (const Row& row : priced_[static_cast<size_t>(index)].rows) {
+    const bool wanted = row.shape == choice.shape && row.batch_axes == choice.batch_axes &&
+                        row.least_examples <= examples && examples <= row.most_examples;
+    if (!wanted || row.weight_level < choice.weight_level) continue;
+    if (layers.empty()) {
+      layers = row.layers;
+      out.push_back(Mixed(stage, first, last, layers));
+      continue;
+    }
+    int done = first;
+    for (int part = 1; part <= kMixes; ++part) {
+      const int until = first + (last + 1 - first) * part / kMixes;
+      if (until == done) continue;
+      for (; done < until; ++done) layers[static_cast<size_t>(done)] = row.layers[static_cast<size_t>(done)];
+      out.push_back(Mixed(stage, first, last, layers));
+    }
+  }
+  return out;
+}
+
+// How the ops of `stage` lie where its layers have these prices.
+std::vector<intra::LiesAs> StageCosts::Mixed(const frontend::Segment& stage, int first, int last,
+                                             const std::vector<const LayerPrice*>& layers) const {
+  std::vector<intra::LiesAs> out(stage.module.ops.size());
+  const ir::Module& step = loaded_.step.module;
+  std::vector<intra::LiesAs> of_step(step.ops.size());
+  for (int layer = last; layer >= first; --layer) {  // what several read lies as the first wants it
+    const auto l = static_cast<size_t>(layer);
+    const ir::Module& own = programs_[static_cast<size_t>(class_of_layer_[l])].module;
+    for (size_t i = 0; i < origins_[l].size(); ++i) {
+      const auto origin = static_cast<size_t>(origins_[l][i]);
+      const bool of_border = own.ops[i].kind == ir::OpKind::kParameter && step.ops[origin].kind != own.ops[i].kind;
+      if (!of_border) of_step[origin] = {layers[l]->layouts.get(), static_cast<ir::OpId>(i)};
+    }
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto origin = static_cast<size_t>(stage.op_origin[i]);
+    if (stage.module.ops[i].kind == step.ops[origin].kind) out[i] = of_step[origin];
+  }
+  return out;
 }
 
 Bytes StageCosts::ActivationBytes(int last, int next_first, int64_t microbatches) const {
@@ -488,27 +606,14 @@ Bytes StageCosts::CotangentBytes(int last, int next_first, int64_t microbatches)
 inter::StageCosts::Transfer StageCosts::TransferTime(int last, int next_first, const inter::TransferEnd& from,
                                                      const inter::TransferEnd& to, bool same_host,
                                                      int64_t microbatches) const {
-  const auto host_of = [&](const inter::Submesh& submesh) -> const cluster::Host& {
-    const int64_t device = FirstDevice(cluster_, submesh);
-    return cluster_.hosts[static_cast<size_t>(cluster_.HostOfDevice()[static_cast<size_t>(device)])];
-  };
-  // The copies that devices of a mesh hold of a value whose batch is split over `layout`.
-  const auto copies = [](const inter::TransferEnd& end) {
-    const cluster::Mesh mesh = LogicalMesh(end.submesh);
-    double copies = 1;
-    for (size_t a = 0; a < mesh.shape.size(); ++a) {
-      if ((static_cast<cost::AxisMask>(end.layout) >> a & 1) == 0) copies *= static_cast<double>(mesh.shape[a]);
-    }
-    return copies;
-  };
-  const cluster::Host& source = host_of(from.submesh);
-  const cluster::Host& target = host_of(to.submesh);
+  const Side &source = SideOf(from.submesh), &target = SideOf(to.submesh);
   const auto seconds = [&](double bytes, const inter::TransferEnd& sender, const inter::TransferEnd& receiver,
-                           const cluster::Host& sending, const cluster::Host& receiving) {
+                           const Side& sending_side, const Side& receiving_side) {
     if (bytes <= 0) return 0.0;
+    const cluster::Host &sending = *sending_side.host, &receiving = *receiving_side.host;
     const auto senders = static_cast<double>(sender.submesh.size()),
                receivers = static_cast<double>(receiver.submesh.size());
-    const double sent = options_.local_gather ? bytes : bytes * copies(receiver);
+    const double sent = options_.local_gather ? bytes : bytes * receiving_side.copies(receiver.layout);
     const double local = sending.intra.alpha.value + sent / std::min(senders, receivers) * sending.intra.beta;
     double time = local;
     if (!same_host) {

@@ -31,6 +31,7 @@ struct StageCostOptions {
   bool recompute = true;     // also stages that compute their forward pass again
   bool local_gather = true;  // copies on a receiving mesh are made there rather than sent one by one (Alpa §6)
   intra::PriceOptions price;
+  bool rectangles = false;                // as inter::SearchProblem
   std::vector<inter::Submesh> submeshes;  // those to price; empty: PricedSubmeshes
   std::shared_ptr<LayerPrices> known;     // of this step, on this cluster, by these options; null: nothing is known
   int threads = 0;                        // 0: one per core
@@ -45,24 +46,37 @@ std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster);
 std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster);
 
 // The submeshes that are priced: of those the search can use, beyond four hosts only powers of two and all of them.
-std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster);
+// `rectangles`: as inter::SearchProblem.
+std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster, bool rectangles = false);
 
-// The logical mesh of a submesh: hosts x devices; within a host the factors of its devices that are nearest to a
-// square.
-cluster::Mesh LogicalMesh(const inter::Submesh& submesh);
+// A logical mesh of a submesh, with the splits of the batch on stages' borders that are tried on it.
+struct LogicalShape {
+  cluster::Mesh mesh;
+  std::vector<cost::AxisMask> batch_axes;
+};
 
-// The first device of the cluster from which on `submesh` finds place. CHECKs that there is one.
-int64_t FirstDevice(const cluster::Cluster& cluster, const inter::Submesh& submesh);
+// The logical meshes of a submesh of n devices. First hosts x devices (within a host the factors of its devices that
+// are nearest to a square), with all splits; then n / k x k, where k divides the devices of a host, with the batch over
+// the n / k, where that is new (4x4 on 2 hosts of 8: data parallel between hosts and within them).
+std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh);
+
+// The first devices of the cluster that are such a submesh. CHECKs that there are.
+cost::Block FirstBlock(const cluster::Cluster& cluster, const inter::Submesh& submesh);
 
 // Which numbers a StageVariant::id stands for.
 struct VariantChoice {
   cost::AxisMask batch_axes = 0;
   int weight_level = 0;  // the larger, the more memory costs
   bool recompute = false;
+  int shape = 0;  // of LogicalShapes
   bool operator==(const VariantChoice&) const = default;
 };
 int VariantId(const VariantChoice& choice);
 VariantChoice ChoiceOf(int variant_id);
+// StageVariant::layout is the id of a choice as well: of shape and split of the batch alone.
+inline int LayoutId(const VariantChoice& choice) { return VariantId({choice.batch_axes, 0, false, choice.shape}); }
+// The mesh that a variant of a stage on `submesh` (or a layout there) is for.
+cluster::Mesh LogicalMesh(const inter::Submesh& submesh, int variant_id);
 
 class StageCosts final : public inter::StageCosts {
  public:
@@ -74,6 +88,12 @@ class StageCosts final : public inter::StageCosts {
                                             int64_t microbatches) const override;
   Transfer TransferTime(int last, int next_first, const inter::TransferEnd& from, const inter::TransferEnd& to,
                         bool same_host, int64_t microbatches) const override;
+
+  // For each op of `stage`, which is cut out of layers first .. last: how it lies in the solutions of which the price
+  // of this variant is made; then the same with more and more layers in solutions that need less memory.
+  std::vector<std::vector<intra::LiesAs>> LayoutsOf(const frontend::Segment& stage, int first, int last,
+                                                    const inter::Submesh& submesh, int variant_id,
+                                                    int64_t microbatches) const;
 
   // Bytes of all values that one microbatch sends from layers up to `last` to layers from `next_first` on.
   Bytes ActivationBytes(int last, int next_first, int64_t microbatches) const;
@@ -87,16 +107,30 @@ class StageCosts final : public inter::StageCosts {
  private:
   // Prices of all layers with one border layout and one price of memory, for a range of microbatch sizes.
   struct Row {
+    int shape = 0;
     cost::AxisMask batch_axes = 0;
     int64_t batch_parts = 1;
     int weight_level = 0;
     int64_t least_examples = 1, most_examples = 1;
-    std::vector<const intra::ProgramPrice*> layers;  // by layer
-    std::vector<intra::ProgramPrice> sums;           // sums[i]: of layers 0 .. i - 1
+    std::vector<const LayerPrice*> layers;  // by layer
+    std::vector<intra::ProgramPrice> sums;  // sums[i]: of layers 0 .. i - 1
   };
+  // How the batch lies on borders: over which axes of which of the LogicalShapes.
+  using Split = std::pair<int, cost::AxisMask>;
   struct Priced {
-    std::vector<std::vector<intra::ProgramPrice>> by_class;
+    std::vector<LayerPrices::Prices> by_class;
     std::vector<Row> rows;
+  };
+
+  // What transfers ask of a submesh, which they do millions of times.
+  struct Side {
+    const cluster::Host* host = nullptr;         // the first one that it can lie on
+    std::vector<std::vector<double>> copies_of;  // by logical shape and split of the batch
+    // That its devices hold of a value on a stage's border.
+    double copies(int layout) const {
+      const VariantChoice choice = ChoiceOf(layout);
+      return copies_of[static_cast<size_t>(choice.shape)][choice.batch_axes];
+    }
   };
 
   StageCosts(const LoadedStep& loaded, const frontend::Layering& layering, const cluster::Cluster& cluster,
@@ -115,9 +149,15 @@ class StageCosts final : public inter::StageCosts {
   Result<bool> IsStraight(int type, int layer_class) const;
   Status PriceAll();
   Result<LayerPrices::Prices> PriceOn(size_t submesh, int layer_class) const;
+  Status PriceSplit(const Split& split, const cost::Model& model, int type, int layer_class, StageProgram* program,
+                    LayerPrices::Prices* prices) const;
   void AddUp(Priced* priced) const;
-  void AddRows(cost::AxisMask mask, int64_t least, int64_t most, Priced* priced) const;
-  static std::vector<double> MemoryWeights(const Priced& priced, cost::AxisMask mask, int64_t least, int64_t most);
+  void AddRows(const Split& split, int64_t least, int64_t most, Priced* priced) const;
+  static std::vector<double> MemoryWeights(const Priced& priced, const Split& split, int64_t least, int64_t most);
+  std::vector<intra::LiesAs> Mixed(const frontend::Segment& stage, int first, int last,
+                                   const std::vector<const LayerPrice*>& layers) const;
+  void FindSides();
+  const Side& SideOf(const inter::Submesh& submesh) const;
   int IndexOf(const inter::Submesh& submesh) const;
 
   const LoadedStep& loaded_;
@@ -127,11 +167,13 @@ class StageCosts final : public inter::StageCosts {
   int64_t batch_;               // examples, at least 1
   std::vector<int64_t> legal_;  // numbers of microbatches
   std::vector<int> class_of_layer_;
-  std::vector<frontend::Segment> programs_;  // by class
-  std::vector<uint64_t> hashes_;             // by class
+  std::vector<frontend::Segment> programs_;     // by class
+  std::vector<std::vector<ir::OpId>> origins_;  // by layer: the ops of the step that the ops of its class' program are
+  std::vector<uint64_t> hashes_;                // by class
   mutable std::mutex straight_mutex_;
   mutable std::map<std::pair<int, int>, bool> straight_;  // what IsStraight has found
   std::vector<inter::Submesh> submeshes_;
+  std::vector<Side> sides_;     // by submesh
   std::vector<Priced> priced_;  // by submesh
   // [last][next_first]: bytes of the whole batch.
   std::vector<std::vector<double>> activations_, cotangents_;

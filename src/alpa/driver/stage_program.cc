@@ -97,8 +97,9 @@ Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small
 }
 
 Result<intra::PlannedStep> PlanStage(const StageProgram& program, const cost::Model& model, cost::AxisMask batch_axes,
-                                     int64_t in_flight, const intra::PlanStepOptions& options) {
-  const intra::StageToPlan borders{program.program, batch_axes, in_flight};
+                                     int64_t in_flight, const intra::PlanStepOptions& options,
+                                     std::vector<std::vector<intra::LiesAs>> starts) {
+  const intra::StageToPlan borders{program.program, batch_axes, in_flight, std::move(starts)};
   const intra::StepToPlan step{program.sized,
                                program.segment.signature,
                                program.program.work,

@@ -38,8 +38,10 @@ Status SizeProgram(const LoadedStep& loaded, int64_t microbatches, int64_t small
                    StageProgram* out, std::optional<int64_t> far_microbatches = std::nullopt);
 
 // The best layout of `program`, which was sized, on the mesh of `model`, with values on its borders that carry the
-// batch split over `batch_axes` and so many microbatches in flight. Errors as of intra::PlanStep.
+// batch split over `batch_axes` and so many microbatches in flight. `starts`: as in intra::StageToPlan. Errors as of
+// intra::PlanStep.
 Result<intra::PlannedStep> PlanStage(const StageProgram& program, const cost::Model& model, cost::AxisMask batch_axes,
-                                     int64_t in_flight, const intra::PlanStepOptions& options);
+                                     int64_t in_flight, const intra::PlanStepOptions& options,
+                                     std::vector<std::vector<intra::LiesAs>> starts = {});
 
 }  // namespace alpa::driver

@@ -61,9 +61,9 @@ std::optional<FoundLatency> CellSearch::Probe(double most, double below, double*
   LatencyBounds bounds;
   bounds.devices = LeastDevices(space_.graph, costs_.relaxed, most);
   *bound = kInfinity;
-  if (bounds.devices[0].back() > devices_) return std::nullopt;
+  if (bounds.devices[0][space_.graph.chains[0].size()] > devices_) return std::nullopt;
   bounds.latency = LeastLatency(space_.graph, costs_.relaxed, bounds.devices, most, devices_);
-  const double least = bounds.latency[0].back()[devices_];
+  const double least = bounds.latency[0][space_.graph.chains[0].size()][devices_];
   *bound = least;
   for (const double factor : kAboveBound) {
     if (*bound >= below) return std::nullopt;
@@ -107,7 +107,7 @@ CellResult CellSearch::Run() {
   std::vector<Interval> open;  // a heap
   if (!std::isinf(first)) {
     const auto latency = LeastLatency(space_.graph, costs_.relaxed, devices, kInfinity, devices_);
-    open.push_back({first, kInfinity, latency[0].back()[devices_]});
+    open.push_back({first, kInfinity, latency[0][space_.graph.chains[0].size()][devices_]});
   }
   double closed = kInfinity;  // least bound of what was left aside
   while (!open.empty()) {
@@ -158,7 +158,8 @@ double RelaxedBound(const StageSpace& space, const Cell& cell, const CellCosts& 
   if (std::isinf(bottleneck)) return kInfinity;
   const auto least_devices = LeastDevices(space.graph, costs.relaxed, kInfinity);
   const auto latency = LeastLatency(space.graph, costs.relaxed, least_devices, kInfinity, devices);
-  return static_cast<double>(costs.tables.microbatches - 1) * bottleneck + latency[0].back()[devices];
+  return static_cast<double>(costs.tables.microbatches - 1) * bottleneck +
+         latency[0][space.graph.chains[0].size()][devices];
 }
 
 CellResult SearchCell(const StageSpace& space, const Cell& cell, const CellCosts& costs, const CellQuery& query) {

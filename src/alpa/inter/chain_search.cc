@@ -19,7 +19,7 @@ struct Step {
   int32_t next = -1, other = -1;
   int32_t chain = 0, begin = 0, end = 0;
   int32_t klass = 0, choice = -1;
-  int32_t used = 0;
+  Place place;
 };
 
 // Stages to the end beyond which no choice depends on their number.
@@ -45,7 +45,7 @@ class ChainSearch {
         states_(states),
         places_(space.orders[cell.order]),
         depth_that_matters_(DepthThatMatters(costs.table, cell.schedule)),
-        fronts_(costs.tables.classes(), static_cast<int>(places_.order.size())) {}
+        fronts_(costs.tables.classes(), static_cast<int>(places_.order.size() + places_.strips.size())) {}
 
   std::optional<FoundLatency> Run();
 
@@ -58,10 +58,11 @@ class ChainSearch {
     std::vector<std::vector<Label>> open;  // candidates by position
     std::vector<size_t> compact_at;
   };
-  // A label with a transfer to a stage of the class at hand in front of it and a place for that stage.
+  // A label with a transfer to a stage of the class at hand in front of it and a place for that stage. `free`: of the
+  // devices used, those that stages in front may still have.
   struct Joined {
     double transfer = 0, latency = 0;  // the latter with the transfer
-    int32_t used = 0, depth = 0, stages = 0, host = 0, step = 0;
+    int32_t used = 0, free = 0, depth = 0, stages = 0, host = 0, step = 0;
   };
   // Labels of one front, with the rows of transfers to its heads: not on one host, on one.
   struct Group {
@@ -70,15 +71,15 @@ class ChainSearch {
     std::vector<TransferTable::Row*> apart, together;
   };
 
-  std::vector<Label> Search(int number, std::vector<Label> behind, int devices, double below);
+  std::vector<Label> Search(int number, int end, std::vector<Label> behind, int devices, double below);
   void Close(Chain* chain, int position, std::vector<Label>* labels);
   void Extend(Chain* chain, int end, const std::vector<Label>& labels);
   void Join(const Chain& chain, const ClassAt& of_class, const std::vector<Group>& groups,
             const std::vector<Label>& labels);
   void KeepBestJoined();
-  void Split(Chain* chain, int end, const std::vector<Label>& labels);
-  std::vector<Label> SearchBranches(const Chain& chain, int end, const std::vector<Label>& labels, size_t from,
-                                    size_t to);
+  void Split(Chain* chain, int end, int last_end, const std::vector<Label>& labels);
+  std::vector<Label> SearchBranches(const Chain& chain, int end, int last_end, const std::vector<Label>& labels,
+                                    size_t from, size_t to);
   void Offer(Chain* chain, int position, const Label& label);
   bool Promising(const Chain& chain, int position, int used, double latency) const {
     const int left = chain.devices - used;
@@ -89,6 +90,8 @@ class ChainSearch {
   int32_t CapStages(int stages) const {
     return cell_.most_stages == std::numeric_limits<int>::max() ? std::min(stages, cell_.least_stages) : stages;
   }
+  // Heads as branches in front of them see them.
+  int64_t WithoutStrips(int64_t front);
   FoundPlan MakePlan(const Label& label) const;
 
   const StageSpace& space_;
@@ -126,9 +129,10 @@ void ChainSearch::Close(Chain* chain, int position, std::vector<Label>* labels) 
     step.chain = chain->number;
     step.begin = position;
     step.end = label.end;
-    step.klass = fronts_.Heads(label.front)[0].klass;
+    const Head head = fronts_.Heads(label.front)[0];
+    step.klass = head.klass;
     step.choice = label.choice;
-    step.used = label.used;
+    step.place = {label.used, head.host};
     label.step = static_cast<int32_t>(steps_.size());
     label.choice = -1;
     steps_.push_back(step);
@@ -139,25 +143,26 @@ void ChainSearch::Close(Chain* chain, int position, std::vector<Label>* labels) 
 void ChainSearch::Join(const Chain& chain, const ClassAt& of_class, const std::vector<Group>& groups,
                        const std::vector<Label>& labels) {
   const int submesh = costs_.tables.At(of_class.klass).submesh;
-  const auto size = static_cast<int>(space_.submeshes[submesh].size());
   joined_.clear();
   for (const Group& group : groups) {
     for (size_t l = group.begin; l < group.end; ++l) {
       const Label& label = labels[l];
-      if (label.used + size > chain.devices && places_.by_count) continue;
-      for (const Place& place : places_.At(label.used, submesh)) {
-        if (place.used > chain.devices) continue;
+      const auto add = [&](const Place& place, bool beside) {
+        if (place.used > chain.devices) return;
         double transfer = 0;
         for (size_t h = 0; h < group.heads.size(); ++h) {
-          const bool same_host = place.host >= 0 && place.host == group.heads[h].host;
+          const int host = group.heads[h].host;
+          const bool same_host = beside || (place.host >= 0 && place.host == host && places_.StripOf(host) == nullptr);
           transfer += costs_.transfers->Seconds(same_host ? group.together[h] : group.apart[h], of_class.klass);
         }
-        if (of_class.least + transfer > query_.most || label.latency + transfer + of_class.least >= chain.below) {
-          continue;
-        }
-        joined_.push_back(
-            {transfer, label.latency + transfer, place.used, label.depth, label.stages, place.host, label.step});
-      }
+        if (of_class.least + transfer > query_.most || label.latency + transfer + of_class.least >= chain.below) return;
+        joined_.push_back({transfer, label.latency + transfer, place.used, places_.Free(place.host), label.depth,
+                           label.stages, place.host, label.step});
+      };
+      for (const Place& place : places_.At(label.used, submesh)) add(place, false);
+      if (group.heads.size() != 1) continue;
+      if (const auto place = places_.Beside({label.used, group.heads[0].host}, space_.submeshes[submesh]))
+        add(*place, true);
     }
   }
   KeepBestJoined();
@@ -209,17 +214,21 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
       const double fastest = table.choices[start.from].latency;
       const int most_used = chain->devices - bounds_.devices[chain->number][start.begin];
       for (const Joined& joined : joined_) {
-        if (joined.used > most_used) break;
+        const int used = joined.used - joined.free;
+        if (used > most_used) {
+          if (places_.strips.empty()) break;
+          continue;
+        }
         if (fastest + joined.transfer > query_.most) continue;
-        if (!Promising(*chain, start.begin, joined.used, joined.latency + fastest)) continue;
+        if (!Promising(*chain, start.begin, used, joined.latency + fastest)) continue;
         if (joined.stages + 1 > cell_.most_stages) continue;
         const int64_t in_flight = InFlight(cell_.schedule, table.microbatches, joined.depth + 1, cell_.most_stages);
         const StageChoice* choice = FastestThatFits(table, start, in_flight, joined.transfer, query_.most);
         if (choice == nullptr) continue;
         Label label;
         label.latency = joined.latency + choice->latency;
-        if (!Promising(*chain, start.begin, joined.used, label.latency)) continue;
-        label.front = fronts_.Of(Head{flat.items[start.begin].first, of_class.klass, joined.host});
+        if (!Promising(*chain, start.begin, used, label.latency)) continue;
+        label.front = fronts_.Of(Head{flat.FirstLayer(start.begin), of_class.klass, joined.host});
         label.used = joined.used;
         label.depth = CapDepth(joined.depth + 1);
         label.stages = CapStages(joined.stages + 1);
@@ -232,10 +241,18 @@ void ChainSearch::Extend(Chain* chain, int end, const std::vector<Label>& labels
   }
 }
 
-// The branches of the block in front of `end` with stages of their own, in front of labels that look the same to them
-// (from .. to - 1). Latency and (by count) devices are those of the branches alone; `front` has all their heads.
-std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, const std::vector<Label>& labels,
-                                               size_t from, size_t to) {
+int64_t ChainSearch::WithoutStrips(int64_t front) {
+  if (places_.strips.empty()) return front;
+  std::vector<Head> heads = fronts_.Heads(front);
+  for (Head& head : heads) head.host = places_.StripOf(head.host) == nullptr ? head.host : -1;
+  return fronts_.Of(heads);
+}
+
+// The branches of the block in front of `end`, the last of them up to item `last_end`, with stages of their own, in
+// front of labels that look the same to them (from .. to - 1). Latency and (by count) devices are those of the branches
+// alone; `front` has all their heads.
+std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, int last_end,
+                                               const std::vector<Label>& labels, size_t from, size_t to) {
   const std::vector<int>& branches = space_.graph.chains[chain.number].items[end - 1].branches;
   int least_used = labels[from].used;
   double least_latency = labels[from].latency;
@@ -243,8 +260,11 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
     least_used = std::min(least_used, labels[l].used);
     least_latency = std::min(least_latency, labels[l].latency);
   }
+  const auto end_of = [&](int branch) {
+    return branch == branches.back() ? last_end : space_.graph.chains[branch].size();
+  };
   int64_t need = bounds_.devices[chain.number][end - 1];
-  for (const int branch : branches) need += bounds_.devices[branch].back();
+  for (const int branch : branches) need += bounds_.devices[branch][end_of(branch)];
   if (least_used + need > chain.devices) return {};
   const int left = chain.devices - least_used - static_cast<int>(need - bounds_.devices[chain.number][end - 1]);
   const double below = chain.below - least_latency - bounds_.latency[chain.number][end - 1][left];
@@ -255,7 +275,7 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
   std::vector<Label> all = {start};
   for (auto branch = branches.rbegin(); branch != branches.rend(); ++branch) {
     // What the others need at least is theirs.
-    need -= bounds_.devices[*branch].back();
+    need -= bounds_.devices[*branch][end_of(*branch)];
     const int devices = chain.devices - static_cast<int>(need) - (places_.by_count ? least_used : 0);
     std::vector<Label> more, of_branch;
     int searched_from = -1;
@@ -263,10 +283,12 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
       const int used = places_.by_count ? 0 : label.used;
       if (searched_from != used) {
         Label behind;
-        behind.front = labels[from].front;
+        behind.front = WithoutStrips(labels[from].front);
         behind.used = used;
         behind.depth = labels[from].depth;
-        of_branch = Search(*branch, {behind}, devices, below);
+        // Where nothing is left of the last branch, what is in front of the block reads from the stage behind it.
+        of_branch = end_of(*branch) == 0 ? std::vector<Label>{behind}
+                                         : Search(*branch, end_of(*branch), {behind}, devices, below);
         searched_from = used;
       }
       for (const Label& one : of_branch) {
@@ -294,13 +316,14 @@ std::vector<Label> ChainSearch::SearchBranches(const Chain& chain, int end, cons
     }
     all = std::move(more);
     // What was needed for this branch is in Label::used now; in order, places count from the end of all devices.
-    if (places_.by_count) need += bounds_.devices[*branch].back();
+    if (places_.by_count) need += bounds_.devices[*branch][end_of(*branch)];
   }
   return all;
 }
 
-// Puts the block in front of `end`, taken apart, in front of the labels there.
-void ChainSearch::Split(Chain* chain, int end, const std::vector<Label>& labels) {
+// Puts the block in front of `end`, taken apart, in front of `labels`: those behind the block, or (last_end less than
+// the size of the last branch) of stages that have the rest of the last branch too.
+void ChainSearch::Split(Chain* chain, int end, int last_end, const std::vector<Label>& labels) {
   std::vector<Label> sorted = labels;
   const auto looks = [&](const Label& label) {
     return std::tuple(label.front, label.depth, places_.by_count ? 0 : label.used);
@@ -308,7 +331,7 @@ void ChainSearch::Split(Chain* chain, int end, const std::vector<Label>& labels)
   std::stable_sort(sorted.begin(), sorted.end(), [&](const Label& a, const Label& b) { return looks(a) < looks(b); });
   for (size_t from = 0, to = 0; from < sorted.size(); from = to) {
     while (to < sorted.size() && looks(sorted[to]) == looks(sorted[from])) ++to;
-    const std::vector<Label> branches = SearchBranches(*chain, end, sorted, from, to);
+    const std::vector<Label> branches = SearchBranches(*chain, end, last_end, sorted, from, to);
     for (size_t l = from; l < to; ++l) {
       for (const Label& block : branches) {
         Label label = block;
@@ -328,22 +351,28 @@ void ChainSearch::Split(Chain* chain, int end, const std::vector<Label>& labels)
   }
 }
 
-// Labels at the beginning of a chain, in front of those behind it.
-std::vector<Label> ChainSearch::Search(int number, std::vector<Label> behind, int devices, double below) {
+// Labels at the beginning of a chain, in front of those behind its first `size` items.
+std::vector<Label> ChainSearch::Search(int number, int size, std::vector<Label> behind, int devices, double below) {
   const FlatChain& flat = space_.graph.chains[number];
   Chain chain;
   chain.number = number;
   chain.devices = devices;
   chain.below = below;
-  chain.open.resize(static_cast<size_t>(flat.size()) + 1);
+  chain.open.resize(static_cast<size_t>(flat.positions()));
   chain.compact_at.assign(chain.open.size(), kCompactAt);
   std::vector<Label> labels = std::move(behind);
-  for (int end = flat.size(); end > 0; --end) {
-    if (end < flat.size()) Close(&chain, end, &labels);
-    if (labels.empty()) continue;
+  for (int end = size; end > 0; --end) {
+    if (end < size) Close(&chain, end, &labels);
     if (stopped_()) return {};
-    Extend(&chain, end, labels);
-    if (!flat.items[end - 1].branches.empty()) Split(&chain, end, labels);
+    if (!labels.empty()) Extend(&chain, end, labels);
+    const std::vector<int>& branches = flat.items[end - 1].branches;
+    if (branches.empty()) continue;
+    if (!labels.empty()) Split(&chain, end, space_.graph.chains[branches.back()].size(), labels);
+    for (int at = flat.size() + 1; at < flat.positions(); ++at) {
+      if (flat.CrossingAt(at)->item != end - 1) continue;
+      Close(&chain, at, &labels);
+      if (!labels.empty()) Split(&chain, end, flat.CrossingAt(at)->position, labels);
+    }
   }
   Close(&chain, 0, &labels);
   return labels;
@@ -352,7 +381,7 @@ std::vector<Label> ChainSearch::Search(int number, std::vector<Label> behind, in
 FoundPlan ChainSearch::MakePlan(const Label& label) const {
   struct Found {
     Stage stage;
-    int used = 0;
+    PlaceInChain at;
   };
   std::vector<Found> found;
   std::vector<int32_t> open = {label.step};
@@ -366,8 +395,8 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
     if (step.choice < 0) continue;
     const FlatChain& chain = space_.graph.chains[step.chain];
     Found one;
-    one.used = step.used;
-    one.stage.first = chain.items[step.begin].first;
+    one.at = {step.place, step.chain};
+    one.stage.first = chain.FirstLayer(step.begin);
     one.stage.last = chain.items[step.end - 1].last;
     one.stage.submesh = space_.submeshes[costs_.tables.At(step.klass).submesh];
     one.stage.variant =
@@ -379,12 +408,12 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
   FoundPlan plan;
   plan.microbatches = costs_.tables.microbatches;
   plan.schedule = cell_.schedule;
-  std::vector<int> used;
+  std::vector<PlaceInChain> at;
   for (const Found& one : found) {
     plan.stages.push_back(one.stage);
-    used.push_back(one.used);
+    at.push_back(one.at);
   }
-  PlaceStages(space_.problem.hosts, places_, used, &plan.stages);
+  PlaceStages(space_.problem.hosts, places_, at, &plan.stages);
   LinkStages(space_.graph, &plan.stages);
   plan.seconds = EvaluatePlan(space_.problem, &plan);
   return plan;
@@ -393,7 +422,7 @@ FoundPlan ChainSearch::MakePlan(const Label& label) const {
 std::optional<FoundLatency> ChainSearch::Run() {
   Label end;
   end.front = fronts_.Of(std::vector<Head>{});
-  const std::vector<Label> labels = Search(0, {end}, places_.devices, query_.below);
+  const std::vector<Label> labels = Search(0, space_.graph.chains[0].size(), {end}, places_.devices, query_.below);
   const Label* best = nullptr;
   for (const Label& label : labels) {
     if (label.stages < cell_.least_stages || label.stages > cell_.most_stages) continue;
@@ -408,7 +437,8 @@ std::optional<FoundLatency> ChainSearch::Run() {
 }  // namespace
 
 StageSpace MakeStageSpace(const SearchProblem& problem) {
-  StageSpace space{problem, Flatten(problem.graph, problem.layers), SubmeshChoices(problem.hosts), {}};
+  StageSpace space{
+      problem, Flatten(problem.graph, problem.layers), SubmeshChoices(problem.hosts, problem.rectangles), {}};
   for (const std::vector<int>& order : HostOrders(problem.hosts)) {
     space.orders.push_back(MakePlaces(problem.hosts, order, space.submeshes));
   }

@@ -19,6 +19,8 @@ std::vector<double> Loads(const SearchProblem& problem, const FoundPlan& plan, b
   const bool by_count = PlacedByCount(problem.hosts);
   const bool one_host = problem.hosts.size() == 1 && problem.hosts[0].devices.size() == 1;
   const auto on_same_host = [&](const Stage& a, const Stage& b) {
+    if (a.submesh.rectangle && b.submesh.rectangle)
+      return a.first_host == b.first_host && a.submesh.hosts == b.submesh.hosts;
     if (by_count) return one_host;
     return a.submesh.hosts == 1 && b.submesh.hosts == 1 && a.first_host == b.first_host;
   };

@@ -33,24 +33,48 @@ int AddChain(const Chain& chain, bool ends_graph, int* next, FlatGraph* graph) {
   return number;
 }
 
-// Links the stages of a chain to those in `following`, which read from its end; the stages at its beginning.
-std::vector<int> Link(const FlatGraph& graph, int chain, const std::vector<int>& stage_of_layer,
+// For each chain the places where stages that end behind a block can begin.
+void FindCrossings(FlatGraph* graph) {
+  for (FlatChain& chain : graph->chains) {
+    for (int i = 0; i + 1 < chain.size(); ++i) {
+      const FlatChain::Item& item = chain.items[static_cast<size_t>(i)];
+      if (item.branches.empty()) continue;
+      const FlatChain& last = graph->chains[static_cast<size_t>(item.branches.back())];
+      for (int j = 0; j < last.size(); ++j) chain.crossings.push_back({i, j, last.items[static_cast<size_t>(j)].first});
+    }
+  }
+}
+
+// Links the stages of the items in front of `end` of a chain to those in `following`, which read from there; the stages
+// at its beginning.
+std::vector<int> Link(const FlatGraph& graph, int chain, int end, const std::vector<int>& stage_of_layer,
                       std::vector<int> following, std::vector<Stage>* stages) {
   const std::vector<FlatChain::Item>& items = graph.chains[chain].items;
-  for (int i = static_cast<int>(items.size()) - 1; i >= 0; --i) {
+  for (int i = end - 1; i >= 0; --i) {
     const int number = stage_of_layer[items[i].last];
     Stage& stage = (*stages)[number];
+    int crossed = 0;  // items of the last branch that stay apart from a stage that crosses into it
+    bool crosses = false;
     if (stage.first <= items[i].first && stage.last == items[i].last) {
+      const int from = i;
       while (i > 0 && items[i].first > stage.first) --i;
-      ALPA_CHECK(items[i].first == stage.first, "a stage that is no range of a chain");
       stage.next = std::move(following);
       following = {number};
-      continue;
+      if (items[i].first == stage.first) continue;
+      crosses = i < from && !items[i].branches.empty();
+      ALPA_CHECK(crosses, "a stage that is no range of a chain");
+      const FlatChain& last = graph.chains[items[i].branches.back()];
+      while (crossed < last.size() && last.items[crossed].first < stage.first) ++crossed;
+      ALPA_CHECK(crossed < last.size() && last.items[crossed].first == stage.first,
+                 "a stage that is no range of a chain");
     }
-    ALPA_CHECK(!items[i].branches.empty() && stage.first > items[i].first, "a stage that is no range of a chain");
+    ALPA_CHECK(crosses || (!items[i].branches.empty() && stage.first > items[i].first),
+               "a stage that is no range of a chain");
     std::vector<int> heads;
     for (const int branch : items[i].branches) {
-      const std::vector<int> of_branch = Link(graph, branch, stage_of_layer, following, stages);
+      const bool partly = crosses && branch == items[i].branches.back();
+      const int size = partly ? crossed : graph.chains[branch].size();
+      const std::vector<int> of_branch = Link(graph, branch, size, stage_of_layer, following, stages);
       heads.insert(heads.end(), of_branch.begin(), of_branch.end());
     }
     following = std::move(heads);
@@ -65,6 +89,7 @@ FlatGraph Flatten(const Chain& graph, int layers) {
   int next = 0;
   AddChain(graph, true, &next, &flat);
   ALPA_CHECK(next == layers, "the graph has other layers than the problem");
+  FindCrossings(&flat);
   return flat;
 }
 
@@ -78,7 +103,7 @@ void LinkStages(const FlatGraph& graph, std::vector<Stage>* stages) {
   }
   ALPA_CHECK(std::find(stage_of_layer.begin(), stage_of_layer.end(), -1) == stage_of_layer.end(),
              "a layer that is in no stage");
-  Link(graph, 0, stage_of_layer, {}, stages);
+  Link(graph, 0, graph.chains[0].size(), stage_of_layer, {}, stages);
 }
 
 std::vector<int> StageDepths(const std::vector<Stage>& stages) {

@@ -13,9 +13,30 @@ struct FlatChain {
     int first = 0, last = 0;    // layers
     std::vector<int> branches;  // chains; none: one layer
   };
+  // Where a stage can begin that ends behind a block: at item `position` of the last branch of block `item`, which it
+  // then has the rest of. (Layers of the last branch and those behind the block are a range.)
+  struct Crossing {
+    int item = 0, position = 0;
+    int layer = 0;  // the stage's first
+  };
   std::vector<Item> items;
+  std::vector<Crossing> crossings;
   bool ends_graph = false;  // nothing comes behind its last item
   int size() const { return static_cast<int>(items.size()); }
+  // Where stages begin: items, the end of the chain (size()), and behind that the crossings.
+  int positions() const { return size() + 1 + static_cast<int>(crossings.size()); }
+  const Crossing* CrossingAt(int position) const {
+    return position <= size() ? nullptr : &crossings[static_cast<size_t>(position - size() - 1)];
+  }
+  // Whether a stage that ends in front of item `end` can begin at `position`.
+  bool MayBegin(int position, int end) const {
+    const Crossing* const crossing = CrossingAt(position);
+    return crossing == nullptr ? position < end : crossing->item + 1 < end;
+  }
+  int FirstLayer(int position) const {
+    const Crossing* const crossing = CrossingAt(position);
+    return crossing == nullptr ? items[static_cast<size_t>(position)].first : crossing->layer;
+  }
 };
 
 // Chains come before those inside them; chain 0 is the whole graph.

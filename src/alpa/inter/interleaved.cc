@@ -313,8 +313,12 @@ FoundPlan MakePlan(const StageSpace& space, const Arrangement& arrangement, int6
   plan.schedule = Schedule::kInterleaved;
   const FlatChain& chain = space.graph.chains[0];
   std::vector<Stage> ranks(arrangement.ranks);
-  for (Stage& rank : ranks) rank.submesh = space.submeshes[arrangement.submesh];
-  PlaceStages(space.problem.hosts, space.orders[arrangement.order], arrangement.used, &ranks);
+  std::vector<PlaceInChain> at;
+  for (size_t r = 0; r < ranks.size(); ++r) {
+    ranks[r].submesh = space.submeshes[arrangement.submesh];
+    at.push_back({{arrangement.used[r], arrangement.hosts[r]}, 0});
+  }
+  PlaceStages(space.problem.hosts, space.orders[arrangement.order], at, &ranks);
   for (size_t s = 0; s < nodes.size(); ++s) {
     Stage stage = ranks[s % ranks.size()];
     stage.first = chain.items[nodes[s].begin].first;
@@ -378,7 +382,7 @@ InterleavedResult SearchInterleaved(const StageSpace& space, int64_t microbatche
   result.bound = kInfinity;
   std::vector<FoundPlan> known = query.known;
   for (int submesh = 0; submesh < static_cast<int>(space.submeshes.size()) && result.complete; ++submesh) {
-    if (2 * space.submeshes[submesh].size() > space.orders[0].devices) continue;
+    if (2 * space.submeshes[submesh].size() > space.orders[0].devices || space.submeshes[submesh].rectangle) continue;
     const RangeOptions options = ListOptions(space, space.submeshes[submesh], microbatches);
     for (const Arrangement& one : ListArrangements(space, submesh, microbatches, options, query.stages)) {
       double below = Threshold(known, query.top);

@@ -26,11 +26,13 @@ struct Chain {
   bool operator==(const Chain&) const = default;
 };
 
-// Devices a stage may get: `devices` of each of `hosts` hosts of one type. hosts > 1 takes whole hosts.
+// Devices a stage may get: `devices` of each of `hosts` hosts of one type. hosts > 1 takes whole hosts, unless it is a
+// rectangle.
 struct Submesh {
   int hosts = 1;
-  int devices = 1;  // per host
-  int type = 0;     // number of the device type in the cluster's map of types
+  int devices = 1;         // per host
+  int type = 0;            // number of the device type in the cluster's map of types
+  bool rectangle = false;  // of several hosts, not all devices of all of them
   int64_t size() const { return int64_t{hosts} * devices; }
   bool operator==(const Submesh&) const = default;
 };
@@ -70,7 +72,7 @@ class StageCosts {
                                              int64_t microbatches) const = 0;
   // Seconds for the activations (forward) and cotangents (backward) of one microbatch between a stage that ends with
   // layer `last` and one that begins with layer `next_first`: everything that crosses this cut, whatever the other ends
-  // of the two stages are. `same_host`: both lie on one host. Thread-safe.
+  // of the two stages are. `same_host`: both lie on one host, or side by side on the same hosts. Thread-safe.
   struct Transfer {
     double forward = 0, backward = 0;
   };
@@ -92,6 +94,7 @@ struct SearchProblem {
   int layers = 0;
   Chain graph;
   std::vector<Hosts> hosts;           // one entry per run of hosts of one type, in the order of the cluster
+  bool rectangles = false;            // stages may also have some devices of each of several hosts
   std::vector<double> memory;         // bytes per device, by type
   std::vector<int64_t> microbatches;  // numbers to choose from, ascending
   std::vector<Schedule> schedules;    // to choose from

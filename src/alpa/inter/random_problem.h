@@ -42,9 +42,9 @@ class RandomCosts : public StageCosts {
   RandomCosts(uint64_t seed, const Options& options) : seed_(seed), options_(options) {}
 
   std::vector<StageVariant> Variants(int first, int last, const Submesh& submesh, int64_t m) const override {
-    Draw random(
-        Mix({1, static_cast<uint64_t>(first), static_cast<uint64_t>(last), static_cast<uint64_t>(submesh.hosts),
-             static_cast<uint64_t>(submesh.devices), static_cast<uint64_t>(submesh.type), static_cast<uint64_t>(m)}));
+    Draw random(Mix({1, static_cast<uint64_t>(first), static_cast<uint64_t>(last), static_cast<uint64_t>(submesh.hosts),
+                     static_cast<uint64_t>(submesh.devices),
+                     static_cast<uint64_t>(submesh.type * 2 + (submesh.rectangle ? 1 : 0)), static_cast<uint64_t>(m)}));
     const auto below = [&](int64_t n) { return random.Below(n); };
     std::vector<StageVariant> variants;
     if (below(100) < options_.missing_percent) return variants;
@@ -100,15 +100,40 @@ class Exhaustive {
 
  private:
   using Ranges = std::vector<std::pair<int, int>>;  // layers of the stages
+  // Hosts that a rectangle has begun: the first one, the next device and how many are left, of each.
+  struct Begun {
+    int host = -1, next = 0, free = 0;
+  };
 
   static std::pair<int, int> LayersOf(const Chain::Item& item) {
     if (item.branches.empty()) return {item.layer, item.layer};
     return {LayersOf(item.branches.front().items.front()).first, LayersOf(item.branches.back().items.back()).second};
   }
+  // Whether layer `first` comes behind layer `last` in one chain, rather than in another branch.
+  static bool Follows(const Chain& chain, int last, int first) {
+    for (size_t i = 0; i < chain.items.size(); ++i) {
+      if (i > 0 && LayersOf(chain.items[i - 1]).second == last && LayersOf(chain.items[i]).first == first) return true;
+      for (const Chain& branch : chain.items[i].branches) {
+        if (Follows(branch, last, first)) return true;
+      }
+    }
+    return false;
+  }
   // All partitions of the items from `at` on.
   static std::vector<Ranges> Partitions(const Chain& chain, size_t at);
   void Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan);
-  void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position);
+  void Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position, const Begun& begun);
+  void Pack(FoundPlan* plan, size_t stage, int64_t used, int strips, int free);
+  // Whether stage `stage` may share hosts with the one in front of it, both rectangles.
+  bool MayShare(const FoundPlan& plan, size_t stage) const {
+    if (stage == 0 || plan.stages[stage - 1].next != std::vector<int>{static_cast<int>(stage)}) return false;
+    int readers = 0;
+    for (const Stage& other : plan.stages)
+      readers += static_cast<int>(std::count(other.next.begin(), other.next.end(), static_cast<int>(stage)));
+    const Submesh &a = plan.stages[stage - 1].submesh, &b = plan.stages[stage].submesh;
+    const bool in_a_row = Follows(problem_.graph, plan.stages[stage - 1].last, plan.stages[stage].first);
+    return in_a_row && readers == 1 && a.rectangle && b.rectangle && a.hosts == b.hosts && a.type == b.type;
+  }
   void Count(FoundPlan* plan);
   void Interleave(const Ranges& ranges, FoundPlan* plan);
   bool PlaceRanks(const std::vector<int>& order, FoundPlan* plan, int ranks) const;
@@ -150,6 +175,29 @@ inline std::vector<Exhaustive::Ranges> Exhaustive::Partitions(const Chain& chain
     apart = std::move(longer);
   }
   add(apart, at + 1);
+  // The same with the end of the last branch in one stage with what follows.
+  const std::vector<Chain>& branches = chain.items[at].branches;
+  for (size_t keep = 0; keep < branches.back().items.size(); ++keep) {
+    std::vector<Ranges> fronts = {{}};
+    for (size_t b = 0; b < branches.size(); ++b) {
+      Chain part = branches[b];
+      if (b + 1 == branches.size()) part.items.resize(keep);
+      std::vector<Ranges> longer;
+      for (const Ranges& front : fronts) {
+        for (const Ranges& back : Partitions(part, 0)) {
+          longer.push_back(front);
+          longer.back().insert(longer.back().end(), back.begin(), back.end());
+        }
+      }
+      fronts = std::move(longer);
+    }
+    for (size_t end = at + 2; end <= chain.items.size(); ++end) {
+      std::vector<Ranges> crossing = fronts;
+      for (Ranges& ranges : crossing)
+        ranges.emplace_back(LayersOf(branches.back().items[keep]).first, LayersOf(chain.items[end - 1]).second);
+      add(crossing, end);
+    }
+  }
   return all;
 }
 
@@ -172,6 +220,17 @@ inline std::vector<Submesh> Exhaustive::Submeshes() const {
     const auto equal = std::count(hosts_.begin(), hosts_.end(), std::pair<int, int>(type, devices));
     for (int n = 2; n <= equal; ++n) add({n, devices, type});  // those that never lie together find no place
   }
+  for (size_t first = 0; first < hosts_.size() && problem_.rectangles; ++first) {
+    int least = hosts_[first].second, most = least;
+    for (size_t last = first + 1; last < hosts_.size() && hosts_[last].first == hosts_[first].first; ++last) {
+      least = std::min(least, hosts_[last].second);
+      most = std::max(most, hosts_[last].second);
+      for (int n = 1; n <= least; ++n) {
+        if (n == most || ((n & (n - 1)) != 0 && least % n != 0)) continue;
+        add({static_cast<int>(last - first) + 1, n, hosts_[first].first, true});
+      }
+    }
+  }
   return all;
 }
 
@@ -183,9 +242,16 @@ inline void Exhaustive::Count(FoundPlan* plan) {
 }
 
 // All ways to put the stages from `stage` on at or behind device `position` of the order.
-inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position) {
+inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, size_t stage, int position,
+                              const Begun& begun) {
   if (stage == plan->stages.size()) return Count(plan);
   Stage& one = plan->stages[stage];
+  if (MayShare(*plan, stage) && begun.free >= one.submesh.devices) {
+    one.first_host = begun.host;
+    one.first_device = begun.next;
+    Place(plan, order, stage + 1, position,
+          {begun.host, begun.next + one.submesh.devices, begun.free - one.submesh.devices});
+  }
   int start = 0;
   for (size_t at = 0; at < order.size(); ++at) {
     const auto& [type, devices] = hosts_[order[at]];
@@ -193,30 +259,52 @@ inline void Exhaustive::Place(FoundPlan* plan, const std::vector<int>& order, si
       for (int first = std::max(0, position - start); first + one.submesh.devices <= devices; ++first) {
         one.first_host = order[at];
         one.first_device = first;
-        Place(plan, order, stage + 1, start + first + one.submesh.devices);
+        Place(plan, order, stage + 1, start + first + one.submesh.devices, {});
       }
     }
     if (one.submesh.hosts > 1 && start >= position && at + one.submesh.hosts <= order.size()) {
-      bool whole = true;
+      bool whole = true, wide = true;
+      int least = devices, all = 0;
       for (int h = 0; h < one.submesh.hosts; ++h) {
-        whole = whole && hosts_[order[at + h]] == std::pair<int, int>(one.submesh.type, one.submesh.devices);
+        const auto& host = hosts_[order[at + h]];
+        const bool together = order[at + h] == order[at] + h && host.first == one.submesh.type;
+        whole = whole && together && host.second == one.submesh.devices;
+        wide = wide && together && host.second >= one.submesh.devices;
+        least = std::min(least, host.second);
+        all += host.second;
       }
-      if (whole) {
-        one.first_host = order[at];
-        one.first_device = 0;
-        Place(plan, order, stage + 1, start + static_cast<int>(one.submesh.size()));
+      one.first_host = order[at];
+      one.first_device = 0;
+      if (one.submesh.rectangle ? wide && !whole : whole) {
+        const int left = one.submesh.rectangle ? least - one.submesh.devices : 0;
+        Place(plan, order, stage + 1, start + all, {one.first_host, one.submesh.devices, left});
       }
     }
     start += devices;
   }
 }
 
+// By count, where only what shares hosts matters: `free` devices are left of each host of the last strip.
+inline void Exhaustive::Pack(FoundPlan* plan, size_t stage, int64_t used, int strips, int free) {
+  if (used > static_cast<int64_t>(hosts_.size()) * hosts_[0].second) return;
+  if (stage == plan->stages.size()) return Count(plan);
+  Stage& one = plan->stages[stage];
+  if (!one.submesh.rectangle) return Pack(plan, stage + 1, used + one.submesh.size(), strips, 0);
+  if (MayShare(*plan, stage) && free >= one.submesh.devices) {
+    one.first_host = strips - 1;
+    Pack(plan, stage + 1, used, strips, free - one.submesh.devices);
+  }
+  one.first_host = strips;
+  Pack(plan, stage + 1, used + int64_t{one.submesh.hosts} * hosts_[0].second, strips + 1,
+       hosts_[0].second - one.submesh.devices);
+}
+
 inline void Exhaustive::Assign(const Ranges& ranges, size_t stage, int64_t devices, FoundPlan* plan) {
   if (devices < 0) return;
   if (stage == ranges.size()) {
     LinkStages(problem_, plan);
-    if (ByCount()) return Count(plan);
-    for (const std::vector<int>& order : orders_) Place(plan, order, 0, 0);
+    if (ByCount()) return Pack(plan, 0, 0, 0, 0);
+    for (const std::vector<int>& order : orders_) Place(plan, order, 0, 0, {});
     return;
   }
   Stage& one = plan->stages[stage];
@@ -246,7 +334,8 @@ inline bool Exhaustive::PlaceRanks(const std::vector<int>& order, FoundPlan* pla
         device = left;
       } else if (submesh.hosts > 1 && left == hosts_[order[at]].second && at + 1 >= submesh.hosts &&
                  std::all_of(order.begin() + (at + 1 - submesh.hosts), order.begin() + (at + 1),
-                             [&](int h) { return hosts_[h] == wanted; })) {
+                             [&](int h) { return hosts_[h] == wanted; }) &&
+                 order[at] - order[at + 1 - submesh.hosts] == submesh.hosts - 1) {
         at -= submesh.hosts;
         host = order[at + 1];
         left = at < 0 ? 0 : hosts_[order[at]].second;
@@ -280,9 +369,18 @@ inline void Exhaustive::Interleave(const Ranges& ranges, FoundPlan* plan) {
   for (int s = 0; s + 1 < stages; ++s) {
     if (plan->stages[s].next != std::vector<int>{s + 1}) return;  // branches
   }
+  const auto whole = [&](int layer, bool first) {
+    return std::any_of(problem_.graph.items.begin(), problem_.graph.items.end(), [&](const Chain::Item& item) {
+      return (first ? LayersOf(item).first : LayersOf(item).second) == layer;
+    });
+  };
+  for (const auto& [first, last] : ranges) {
+    if (!whole(first, true) || !whole(last, false)) return;
+  }
   for (int ranks = 2; 2 * ranks <= stages; ++ranks) {
     if (stages % ranks != 0 || plan->microbatches % ranks != 0) continue;
     for (const Submesh& submesh : submeshes_) {
+      if (submesh.rectangle) continue;
       for (int s = 0; s < stages; ++s) {
         plan->stages[s].submesh = submesh;
         plan->stages[s].chunk = s / ranks;

@@ -16,7 +16,7 @@ struct RelaxedChoice {
   double seconds = 0, latency = 0;
 };
 
-// By chain, end and begin: what nothing else beats, ascending in devices.
+// By chain, end and begin (FlatChain::positions): what nothing else beats, ascending in devices.
 struct RelaxedTable {
   std::vector<std::vector<std::vector<std::vector<RelaxedChoice>>>> choices;
 };
@@ -25,8 +25,9 @@ struct RelaxedTable {
 RelaxedTable Relax(const FlatGraph& graph, const std::vector<Submesh>& submeshes, const StageTables& tables,
                    const StageTable& table, Schedule schedule);
 
-// Fewest devices for the items in front of each position of a chain when no stage takes longer than `most` seconds; a
-// number above all devices when there is no way. By chain and position.
+// Fewest devices for what lies in front of each position of a chain (of a crossing: the items in front of the block,
+// its other branches, and the begin of the last one) when no stage takes longer than `most` seconds; a number above all
+// devices when there is no way. By chain and position.
 std::vector<std::vector<int>> LeastDevices(const FlatGraph& graph, const RelaxedTable& table, double most);
 
 // The largest `most` for which LeastDevices is known to be above `devices`, to a relative 1e-4; infinity when it always

@@ -77,7 +77,7 @@ SearchResult SearchStages(const SearchProblem& problem, const SearchOptions& opt
 double EvaluatePlan(const SearchProblem& problem, FoundPlan* plan);
 
 // Sets `next` of each stage from the layers that the stages have; every layer has to be in one stage, and every stage
-// has to be a range of items of one chain.
+// has to be a range of items of one chain, or the end of a block's last branch with items that follow the block.
 void LinkStages(const SearchProblem& problem, FoundPlan* plan);
 
 }  // namespace alpa::inter

@@ -133,6 +133,14 @@ int CountLayers(const Chain& chain) {
   return count;
 }
 
+// No device has two stages.
+void ExpectApart(const Stage& a, const Stage& b) {
+  const bool hosts = a.first_host < b.first_host + b.submesh.hosts && b.first_host < a.first_host + a.submesh.hosts;
+  const bool devices =
+      a.first_device < b.first_device + b.submesh.devices && b.first_device < a.first_device + a.submesh.devices;
+  EXPECT_FALSE(hosts && devices);
+}
+
 TEST(SearchStages, BranchesAsExhaustiveSearch) {
   for (uint64_t seed = 0; seed < 90; ++seed) {
     for (const Kind& kind : kClusters) {
@@ -164,6 +172,37 @@ TEST(SearchStages, InterleavedAsExhaustiveSearch) {
     }
   }
   EXPECT_GT(interleaved, 100);  // of 420: the cases are worth something
+}
+
+// Stages on some devices of each of several hosts, alone or side by side; with branches too.
+TEST(SearchStages, RectanglesAsExhaustiveSearch) {
+  const Kind clusters[] = {{"two hosts", {{0, {2, 2}}}},         {"three hosts", {{0, {2, 2, 2}}}},
+                           {"two hosts of four", {{0, {4, 4}}}}, {"hosts that differ", {{0, {3, 2}}}},
+                           {"a broken host", {{0, {2, 1, 2}}}},  {"two types", {{0, {2, 2}}, {1, {2}}}}};
+  int used = 0, shared = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    for (const Kind& kind : clusters) {
+      const RandomCosts costs(seed, Costs(seed));
+      SearchProblem problem = MakeProblem(seed, kind, &costs);
+      problem.rectangles = true;
+      if (seed % 3 == 0) {
+        problem.graph = Graph(static_cast<int>(seed / 3 % 3));
+        problem.layers = CountLayers(problem.graph);
+        problem.microbatches = {4};
+      }
+      ExpectExact(problem, std::string(kind.name) + ", seed " + std::to_string(seed));
+      for (const FoundPlan& plan : SearchStages(problem, {}).plans) {
+        for (size_t s = 0; s < plan.stages.size(); ++s) {
+          const Stage& stage = plan.stages[s];
+          used += stage.submesh.rectangle ? 1 : 0;
+          for (size_t o = 0; o < s; ++o) ExpectApart(plan.stages[o], stage);
+          shared += s > 0 && stage.submesh.rectangle && stage.first_host == plan.stages[s - 1].first_host ? 1 : 0;
+        }
+      }
+    }
+  }
+  EXPECT_GT(used, 100);
+  EXPECT_GT(shared, 20);
 }
 
 // All schedules at once; a block that interleaved stages can only have as a whole.

@@ -76,10 +76,11 @@ StageTables MakeStageTables(const SearchProblem& problem, const FlatGraph& graph
       plain.clear();
       delayed.clear();
       const bool delays = !IsSink(chain, end);
-      for (int begin = 0; begin < end; ++begin) {
+      for (int begin = 0; begin < chain.positions(); ++begin) {
+        if (!chain.MayBegin(begin, end)) continue;
         for (int s = 0; s < tables.submeshes; ++s) {
           const std::vector<StageVariant> variants =
-              problem.costs->Variants(chain.items[begin].first, chain.items[end - 1].last, submeshes[s], microbatches);
+              problem.costs->Variants(chain.FirstLayer(begin), chain.items[end - 1].last, submeshes[s], microbatches);
           const double memory = problem.memory[submeshes[s].type];
           for (size_t v = 0; v < variants.size(); ++v) {
             const int64_t in_flight = MostInFlight(variants[v], memory, microbatches);

@@ -27,7 +27,7 @@ struct ClassOf {
   int submesh = 0, layout = 0;  // index in the choices; StageCosts' number
 };
 
-// Stages of one class that begin with item `begin`: ascending in latency.
+// Stages of one class that begin at position `begin` (FlatChain::positions): ascending in latency.
 struct ChoicesAt {
   int begin = 0;
   int32_t from = 0, to = 0;  // into StageTable::choices

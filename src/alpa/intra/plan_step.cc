@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <tuple>
@@ -200,6 +201,17 @@ void RestrictToStage(const StepToPlan& step, const std::vector<Lifetime>& lifeti
     options->copies.push_back(kind == MemoryKind::kKept ? stage.in_flight : 1);
 }
 
+std::vector<int32_t> FirstThatFits(const std::vector<std::vector<LiesAs>>& starts, const ir::Module& module,
+                                   const CandidateTable& table, const BuiltProblem& built) {
+  for (const std::vector<LiesAs>& start : starts) {
+    std::vector<int32_t> assignment = AssignmentAs(start, module, table, built);
+    const bool fits =
+        !built.problem.usage_limit || solver::PeakUsage(built.problem, assignment).usage <= *built.problem.usage_limit;
+    if (fits && std::isfinite(solver::CostOf(built.problem, assignment))) return assignment;
+  }
+  return {};
+}
+
 Error DoesNotFit(const StepToPlan& step, const solver::Solution& solution, Bytes limit) {
   const auto at =
       static_cast<size_t>(std::clamp<int64_t>(solution.peak.time, 0, static_cast<int64_t>(step.module.ops.size()) - 1));
@@ -251,7 +263,9 @@ Result<PlannedStep> PlanStep(const StepToPlan& step, const cost::Model& model, c
   ALPA_TRY(const BuiltProblem built,
            BuildProblem(step.module, step.signature, lifetimes, table, step.work, model, problem_options));
   out.report.build = Since(start);
-  const solver::Solution solution = solver::Solve(built.problem, options.solve);
+  solver::SolveOptions solve = options.solve;
+  if (step.stage != nullptr) solve.start = FirstThatFits(step.stage->starts, step.module, table, built);
+  const solver::Solution solution = solver::Solve(built.problem, solve);
   out.report.solve = solution.elapsed;
   out.report.status = solution.status;
   out.report.cost = solution.cost;

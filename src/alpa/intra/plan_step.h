@@ -13,6 +13,7 @@
 #include "alpa/intra/candidates.h"
 #include "alpa/intra/evaluate_program.h"
 #include "alpa/intra/explain.h"
+#include "alpa/intra/op_layouts.h"
 #include "alpa/intra/pins.h"
 #include "alpa/intra/price_program.h"
 #include "alpa/ir/module.h"
@@ -39,6 +40,9 @@ struct StageToPlan {
   const ProgramToPrice& program;  // of StepToPlan::module; `small` is not looked at
   cost::AxisMask batch_axes = 0;  // values on borders have their batch split over these
   int64_t in_flight = 1;          // microbatches whose activations are in memory at once
+  // Solutions to begin with, each by OpId: the first one that fits is taken. Large stages run out of time before they
+  // find one as good as that of which their price is made.
+  std::vector<std::vector<LiesAs>> starts = {};
 };
 
 struct StepToPlan {

@@ -158,6 +158,7 @@ class Pricer {
     for (size_t n = 0; n < memory_.size(); ++n)
       price.bytes += memory_[n].empty() ? 0 : memory_[n][static_cast<size_t>(solution.assignment[n])];
     price.step_seconds = solution.cost - weight * price.bytes;
+    price.layouts = std::make_shared<const OpLayouts>(LayoutsOf(module_, table_, built_, solution.assignment));
     return price;
   }
 

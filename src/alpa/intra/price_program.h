@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "alpa/base/units.h"
 #include "alpa/cost/model.h"
 #include "alpa/intra/candidates.h"
+#include "alpa/intra/op_layouts.h"
 #include "alpa/ir/module.h"
 #include "alpa/ir/step.h"
 
@@ -78,6 +80,7 @@ struct ProgramPrice {
   // How far the seconds per microbatch of `far_examples` are from those that the lines give, as a share of these: what
   // takes its time to move memory in small microbatches may take it to compute in large ones.
   double far_error = 0;
+  std::shared_ptr<const OpLayouts> layouts;  // the solution itself
   // Sizes of microbatches that the price is for.
   int64_t least_examples = 1, most_examples = std::numeric_limits<int64_t>::max();
   bool covers(int64_t least, int64_t most) const { return least_examples <= least && most <= most_examples; }

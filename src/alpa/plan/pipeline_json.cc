@@ -1,15 +1,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "alpa/plan/json_reader.h"
 #include "alpa/plan/pipeline_plan.h"
 
 namespace alpa::plan {
 namespace {
 
+using internal::Bad;
+using internal::Reader;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
@@ -17,80 +19,6 @@ using nlohmann::ordered_json;
 constexpr int64_t kMostMicrobatches = 1'000'000;
 constexpr int kMostLayers = 100'000;
 constexpr int kMostUpdateRounds = 1000;
-
-Error Bad(const std::string& what) { return {Code::kInvalidInput, "plan: " + what, ""}; }
-
-// Reads members of an object, and remembers the first thing that is wrong.
-class Reader {
- public:
-  Reader(const json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) Fail(fmt::format("'{}' should be an object, is {}", where_, object.type_name()));
-  }
-
-  void Get(const char* key, double* out) {
-    if (const json* value = Find(key, &json::is_number, "a number")) {
-      *out = value->get<double>();
-      if (!std::isfinite(*out) || *out < 0) Fail(fmt::format("key '{}{}' should be 0 or above", where_, key));
-    }
-  }
-  void Get(const char* key, Seconds* out) { Get(key, &out->value); }
-  void Get(const char* key, Flops* out) { Get(key, &out->value); }
-  void Get(const char* key, int64_t* out) {
-    if (const json* value = Find(key, &json::is_number_integer, "an integer")) {
-      *out = value->get<int64_t>();
-      if (*out < 0) Fail(fmt::format("key '{}{}' should be 0 or above, is {}", where_, key, *out));
-    }
-  }
-  void Get(const char* key, Bytes* out) { Get(key, &out->value); }
-  void Get(const char* key, int* out) {
-    int64_t value = 0;
-    Get(key, &value);
-    if (value > 1'000'000'000) return Fail(fmt::format("key '{}{}' is too large", where_, key));
-    *out = static_cast<int>(value);
-  }
-  void Get(const char* key, bool* out) {
-    if (const json* value = Find(key, &json::is_boolean, "true or false")) *out = value->get<bool>();
-  }
-  void Get(const char* key, std::string* out) {
-    if (const json* value = Find(key, &json::is_string, "a string")) *out = value->get<std::string>();
-  }
-  // Calls `visit` with each entry of a list and its name.
-  template <typename Visit>
-  void Each(const char* key, const Visit& visit) {
-    const json* list = Find(key, &json::is_array, "a list");
-    if (list == nullptr) return;
-    for (size_t i = 0; i < list->size() && ok(); ++i) {
-      if (Status status = visit((*list)[i], fmt::format("{}{}[{}]", where_, key, i)); !status.ok())
-        error_ = status.error();
-    }
-  }
-  const json* Member(const char* key) { return Find(key, &json::is_object, "an object"); }
-
-  bool ok() const { return !error_.has_value(); }
-  Status status() const { return ok() ? Ok() : Status(*error_); }
-  void Fail(const std::string& what) {
-    if (ok()) error_ = Bad(what);
-  }
-
- private:
-  const json* Find(const char* key, bool (json::*check)() const noexcept, const char* kind) {
-    if (!ok()) return nullptr;
-    const auto at = object_.find(key);
-    if (at == object_.end()) {
-      Fail(fmt::format("key '{}{}' is missing", where_, key));
-      return nullptr;
-    }
-    if (!((*at).*check)()) {
-      Fail(fmt::format("key '{}{}' should be {}, is {}", where_, key, kind, at->type_name()));
-      return nullptr;
-    }
-    return &*at;
-  }
-
-  const json& object_;
-  std::string where_;
-  std::optional<Error> error_;
-};
 
 ordered_json StageJson(const PipelineStage& stage) {
   const StagePlacement& at = stage.placement;

@@ -100,6 +100,11 @@ class Solver {
 
   bool Offer(const std::vector<int32_t>& assignment);
   void OfferChoice(const std::vector<int32_t>& choice) { Offer(ToAssignment(core_, *flat_, choice)); }
+  // Whether all strategies of the best assignment are there to be improved.
+  bool CoreHasBest() const {
+    const std::vector<int32_t> choice = FromAssignment(core_, *flat_, assignment_);
+    return std::find(choice.begin(), choice.end(), -1) == choice.end();
+  }
   void Rebuild();
   void FirstBound();
   bool SearchTree(int64_t work);
@@ -295,6 +300,7 @@ void Solver::Round(int64_t work) {
 }
 
 Solution Solver::Run() {
+  if (!options_.start.empty()) Offer(options_.start);
   core_ = MakeCore(problem_);
   least_peak_ = core_.least_peak;  // before strategies that do not fit are gone
   Report("reduce");
@@ -325,14 +331,15 @@ Solution Solver::Run() {
           (least.none_allowed || (problem_.usage_limit && least.bound > *problem_.usage_limit))) {
         return NothingFits();
       }
-      if (std::isfinite(cost_)) {  // the core may have lost it to a better one
-        core_ = MakeCore(problem_);
-        ReduceOptions gentle;
-        gentle.dominance = false;
-        gentle.stopped = [this] { return Stopped(); };
-        Reduce(core_, gentle);
-        Rebuild();
-      }
+    }
+    if (std::isfinite(cost_) && !CoreHasBest()) {  // lost to a better one
+      core_ = MakeCore(problem_);
+      ReduceOptions gentle;
+      gentle.dominance = false;
+      gentle.stopped = [this] { return Stopped(); };
+      Reduce(core_, gentle);
+      Rebuild();
+      if (flat_->nodes() == 0) continue;
     }
     const double room = cost_ - bound_;
     if (room < 0.8 * shrunk_room_) {

@@ -24,8 +24,9 @@ struct SolveOptions {
   int threads = 0;         // 0: one per core
   uint64_t seed = 1;
   int64_t work_limit =
-      0;           // steps of the search (0: until time_limit or proven); with it, results depend on nothing else
-  double gap = 0;  // stop when (cost - bound) / cost is not above this
+      0;  // steps of the search (0: until time_limit or proven); with it, results depend on nothing else
+  std::vector<int32_t> start = {};  // an assignment to begin with; used if it is allowed and fits. Empty: none
+  double gap = 0;                   // stop when (cost - bound) / cost is not above this
   std::function<void(const Progress&)> progress;
   std::function<bool()> cancelled;  // polled; true: return what there is
 };

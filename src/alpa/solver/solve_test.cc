@@ -162,6 +162,38 @@ TEST(Solve, StopsAtTheGapAskedFor) {
   EXPECT_LE(solution.gap, 0.5);
 }
 
+// However little may be done, the answer is no worse than what it began with; what does not fit is no beginning.
+TEST(Solve, BeginsWithWhatItIsGiven) {
+  testing::RandomOptions options;
+  options.nodes = 60;
+  options.strategies = 6;
+  options.edges = 150;
+  options.forbidden_percent = 0;
+  int used = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    const Problem problem = testing::RandomProblem(seed, options);
+    SolveOptions well;
+    well.work_limit = 50'000'000;
+    const Solution good = Solve(problem, well);
+    SolveOptions hardly;
+    hardly.work_limit = 1;
+    const Solution without = Solve(problem, hardly);
+    hardly.start = good.assignment;
+    const Solution with = Solve(problem, hardly);
+    if (good.status != SolveStatus::kOptimal && good.status != SolveStatus::kFeasible) continue;
+    ASSERT_LE(with.cost, good.cost) << seed;
+    ASSERT_LE(with.bound, with.cost) << seed;
+    used += without.cost > good.cost ? 1 : 0;
+    Problem tight = problem;
+    tight.usage_limit = good.peak.usage - 1;
+    const Solution other = Solve(tight, hardly);
+    if (other.status == SolveStatus::kOptimal || other.status == SolveStatus::kFeasible) {
+      ASSERT_LE(other.peak.usage, *tight.usage_limit) << seed;
+    }
+  }
+  EXPECT_GT(used, 5);
+}
+
 TEST(Solve, SaysWhichPointInTimeIsTightest) {
   Problem problem;
   problem.nodes = {{{1, 2}, {8, 6}, {0, 10}}, {{1, 2}, {9, 5}, {5, 7}}};
