@@ -303,8 +303,10 @@ void AddExplain(CLI::App& app, ExplainOptions* options) {
 }
 
 void AddServe(CLI::App& app, ServeOptions* options) {
-  CLI::App* command = app.add_subcommand("serve", "run a step for another program: what the Python package starts");
-  command->footer("The other program speaks src/alpa/driver/serve_wire.h over a socket that it hands down.");
+  CLI::App* command = app.add_subcommand("serve", "run a step for another program (the Python package)");
+  command->footer(
+      "The other program speaks src/alpa/driver/serve_wire.h over a socket that it hands down.\n"
+      "example: alpa serve step.mlirbc --plan plan.json --fd 3");
   AddModel(command, &options->load);
   command->add_option("--fd", options->fd, "number of the open socket")->required();
   command->add_option("-n,--devices", options->devices, "virtual CPU devices (default: one, or the plan's)")
