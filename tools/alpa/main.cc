@@ -10,11 +10,13 @@
 #include "alpa/driver/compare.h"
 #include "alpa/driver/demo.h"
 #include "alpa/driver/doctor.h"
+#include "alpa/driver/explain.h"
 #include "alpa/driver/inspect.h"
 #include "alpa/driver/plan.h"
 #include "alpa/driver/profile.h"
 #include "alpa/driver/report.h"
 #include "alpa/driver/run.h"
+#include "alpa/driver/serve.h"
 #include "alpa/driver/simulate.h"
 #include "alpa/driver/solve.h"
 #include "alpa/driver/verify.h"
@@ -29,6 +31,7 @@ using alpa::driver::ClustersOptions;
 using alpa::driver::CompareOptions;
 using alpa::driver::DemoOptions;
 using alpa::driver::DoctorOptions;
+using alpa::driver::ExplainOptions;
 using alpa::driver::GateOptions;
 using alpa::driver::InspectOptions;
 using alpa::driver::LoadOptions;
@@ -36,6 +39,7 @@ using alpa::driver::PlanOptions;
 using alpa::driver::ProfileOptions;
 using alpa::driver::ReportOptions;
 using alpa::driver::RunOptions;
+using alpa::driver::ServeOptions;
 using alpa::driver::SimulateOptions;
 using alpa::driver::SolveCommand;
 using alpa::driver::VerifyOptions;
@@ -289,6 +293,36 @@ void AddVerify(CLI::App& app, VerifyOptions* options) {
   command->add_flag("!--no-cache", options->cache, "compile anew, and keep nothing");
 }
 
+void AddExplain(CLI::App& app, ExplainOptions* options) {
+  CLI::App* command = app.add_subcommand("explain", "where each input of a step lies by a plan");
+  command->footer("example: alpa explain plan.json step.mlirbc --name wte");
+  command->add_option("PLAN", options->plan, "plan file")->required();
+  AddModel(command, &options->load);
+  command->add_option("--name", options->name, "only inputs whose names hold this");
+  command->add_flag("--json", options->json, "print JSON");
+}
+
+void AddServe(CLI::App& app, ServeOptions* options) {
+  CLI::App* command = app.add_subcommand("serve", "run a step for another program (the Python package)");
+  command->footer(
+      "The other program speaks src/alpa/driver/serve_wire.h over a socket that it hands down.\n"
+      "example: alpa serve step.mlirbc --plan plan.json --fd 3");
+  AddModel(command, &options->load);
+  command->add_option("--fd", options->fd, "number of the open socket")->required();
+  command->add_option("-n,--devices", options->devices, "virtual CPU devices (default: one, or the plan's)")
+      ->check(kDeviceCount);
+  command->add_option("--plan", options->plan, "data-parallel, a plan file, or auto, as of alpa run")
+      ->capture_default_str();
+  command->add_option("--cluster", options->cluster, "with --plan auto: this machine's file, of alpa profile");
+  command->add_option("--microbatches", options->microbatches, "as of alpa run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--per-microbatch", options->per_microbatch, "as of alpa run");
+  command->add_option("--backend", options->backend, "a PJRT plugin (.so) instead of the CPU");
+  command->add_flag("!--no-cache", options->cache, "compile anew, and keep nothing");
+  command->add_flag("-v,--verbose", options->gate.verbose, "time of each phase");
+}
+
 void AddDemo(CLI::App& app, DemoOptions* options) {
   CLI::App* command = app.add_subcommand("demo", "train a small byte-level GPT on text, and let it write");
   command->footer("example: alpa demo --data my_texts/ --steps 200");
@@ -381,6 +415,8 @@ int main(int argc, char** argv) {
   SolveCommand solve;
   DoctorOptions doctor;
   VerifyOptions verify;
+  ServeOptions serve;
+  ExplainOptions explain;
   std::string stop_after, shell;
   AddInspect(app, &inspect, &stop_after);
   AddPlan(app, &plan, &stop_after);
@@ -394,6 +430,8 @@ int main(int argc, char** argv) {
   AddClusters(app, &clusters);
   AddDoctor(app, &doctor);
   AddSolve(app, &solve);
+  AddExplain(app, &explain);
+  AddServe(app, &serve);
   AddCompletion(app, &shell);
   try {
     app.parse(argc, argv);
@@ -415,6 +453,8 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("compare")) return Finish(alpa::driver::Compare(compare));
   if (app.got_subcommand("doctor")) return Finish(alpa::driver::Doctor(doctor));
   if (app.got_subcommand("verify")) return Finish(alpa::driver::VerifyPlan(verify));
+  if (app.got_subcommand("explain")) return Finish(alpa::driver::Explain(explain));
+  if (app.got_subcommand("serve")) return Finish(alpa::driver::Serve(serve));
   if (app.got_subcommand("run")) return Finish(alpa::driver::Run(run));
   if (app.got_subcommand("clusters")) return Finish(alpa::driver::Clusters(clusters));
   if (app.got_subcommand("solve")) return Finish(alpa::driver::Solve(solve));

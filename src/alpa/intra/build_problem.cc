@@ -131,6 +131,8 @@ class Builder {
       const ir::ValueId input = module_.inputs[static_cast<size_t>(output.updates)];
       const int to = NodeOf(input);
       if (to < 0 || to == from) continue;
+      // State that has the batch as a dimension, in the program of a microbatch: its layouts are not those of the part.
+      if (module_.shape(input) != module_.shape(value)) continue;
       const auto key = std::tuple(table_.class_of(module_.value(value).producer), static_cast<int>(result),
                                   table_.class_of(module_.value(input).producer), -1);
       AddEdge(from, to, cache_.Get(key, [&] {

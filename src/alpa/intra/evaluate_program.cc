@@ -95,7 +95,9 @@ class Evaluator {
       const ir::OpId producer = module_.value(value).producer;
       SecondsOfPass(producer) += Bring(value, space.id(*border), PassOf(producer));
     } else if (output.role == ir::OutputRole::kUpdatedState) {
-      SecondsPerStep() += Bring(value, SpecIdOf(module_.inputs[static_cast<size_t>(output.updates)]), Pass::kUpdate);
+      const ir::ValueId state = module_.inputs[static_cast<size_t>(output.updates)];
+      if (module_.shape(state) != module_.shape(value)) return;  // as in BuildProblem
+      SecondsPerStep() += Bring(value, SpecIdOf(state), Pass::kUpdate);
     }
   }
 

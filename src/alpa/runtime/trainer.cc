@@ -113,17 +113,32 @@ Status Trainer::SetState(const InputProvider& values) {
       continue;
     }
     ALPA_TRY(const ir::HostTensor value, values(state_inputs_[s]));
-    if (value.shape() != input_shapes_[i]) {
-      return Error{Code::kMismatch,
-                   fmt::format("the value of state '{}' is {}, the model needs {}", input_names_[i],
-                               ir::ToString(value.shape()), ir::ToString(input_shapes_[i])),
-                   ""};
-    }
+    ALPA_RETURN_IF_ERROR(CheckState(i, value));
     ALPA_TRY(state_[s], client_.Put(value, plan_.inputs[i], plan_.mesh));
     arguments_[i] = state_[s].get();
   }
   state_lost_ = false;
   return Ok();
+}
+
+Status Trainer::SetState(size_t index, const ir::HostTensor& value) {
+  ALPA_CHECK(index < state_inputs_.size());
+  if (state_lost_) return Error{Code::kEnvironment, "the state was lost in an earlier step that failed", ""};
+  const size_t i = Index(state_inputs_[index]);
+  ALPA_RETURN_IF_ERROR(CheckState(i, value));
+  // The old array lives until the new one is there: who remembers it must not take the new one for it.
+  ALPA_TRY(auto array, client_.Put(value, plan_.inputs[i], plan_.mesh));
+  state_[index] = std::move(array);
+  arguments_[i] = state_[index].get();
+  return Ok();
+}
+
+Status Trainer::CheckState(size_t input, const ir::HostTensor& value) const {
+  if (value.shape() == input_shapes_[input]) return Ok();
+  return Error{Code::kMismatch,
+               fmt::format("the value of state '{}' is {}, the model needs {}", input_names_[input],
+                           ir::ToString(value.shape()), ir::ToString(input_shapes_[input])),
+               ""};
 }
 
 Status Trainer::CheckBatch(const std::vector<xla::Array*>& batch) const {

@@ -65,6 +65,8 @@ class Trainer {
   Result<std::vector<StateValue>> OwnStateToHost() const;
   // Replaces the whole state. When it fails, the state is lost as after a failed step.
   Status SetState(const InputProvider& values);
+  // Replaces one state tensor, number `index` of state_inputs(). kMismatch for another shape: nothing happened.
+  Status SetState(size_t index, const ir::HostTensor& value);
 
   // Which inputs of the module are state and batch, and which outputs are results.
   const std::vector<int32_t>& state_inputs() const { return state_inputs_; }
@@ -77,6 +79,7 @@ class Trainer {
 
  private:
   Trainer(xla::Client& client, const xla::ImportedStep& step, ir::StepSignature signature, plan::Plan plan);
+  Status CheckState(size_t input, const ir::HostTensor& value) const;
   Status CheckBatch(const std::vector<xla::Array*>& batch) const;
   Status Finish(StepResult& result);
 
