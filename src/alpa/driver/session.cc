@@ -160,12 +160,10 @@ Status MakeOneStage(const SessionOptions& options, Session* session) {
 Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, const Gate& gate) {
   ALPA_RETURN_IF_ERROR(CheckDevices(options.devices));
   Session session;
-  if (!options.backend.empty() && options.processes != nullptr) {
-    return Error{Code::kUnsupported, "--backend together with several processes: not yet possible",
-                 "start one process, without mpirun or srun"};
-  }
   if (!options.backend.empty()) {  // before the model is read: a plugin that does not load is found at once
-    ALPA_TRY(session.client, engine.CreatePluginClient(options.backend));
+    std::unique_ptr<process::Group> group;
+    if (options.processes != nullptr) group = process::Duplicate(*options.processes, "plugin");
+    ALPA_TRY(session.client, engine.CreatePluginClient(options.backend, std::move(group)));
   }
   ALPA_TRY(session.loaded, LoadStep(engine, options.load, gate));
   if (gate.Stops(Phase::kImport) || gate.Stops(Phase::kAnalyze)) return session;
@@ -182,10 +180,12 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
     auto client = MakePipelineClient(engine, session.loaded, *session.pipeline, options.processes, options.watch);
     if (!client.ok()) return InFile(options.plan, client.error());
     session.client = *std::move(client);
+  } else if (session.client != nullptr) {
+    return session;  // behind a plugin
   } else if (options.processes != nullptr) {
     ALPA_TRY(const int64_t devices, DevicesPerProcess(session.plan.mesh.size(), *options.processes));
     ALPA_TRY(session.client, engine.CreateCpuClient(devices, process::Duplicate(*options.processes, "mesh")));
-  } else if (session.client == nullptr) {
+  } else {
     ALPA_TRY(session.client, engine.CreateCpuClient(session.plan.mesh.size()));
   }
   return session;

@@ -249,9 +249,16 @@ class PjrtClientAdapter : public Client {
 
   // XLA's number of device d of the mesh.
   int DeviceNumber(int d) const {
+    if (group_ == nullptr) return static_cast<int>(client_->addressable_devices()[d]->global_device_id().value());
     const auto local = static_cast<int>(local_device_count());
-    if (group_ != nullptr) return static_cast<int>(::xla::PackCpuDeviceId(d / local, d % local).value());
-    return static_cast<int>(client_->addressable_devices()[d]->global_device_id().value());
+    if (platform() == "cpu") return static_cast<int>(::xla::PackCpuDeviceId(d / local, d % local).value());
+    std::vector<int> of_process;  // behind a plugin the client numbers them
+    for (const ::xla::PjRtDevice* const device : client_->devices()) {
+      if (device->process_index() == d / local)
+        of_process.push_back(static_cast<int>(device->global_device_id().value()));
+    }
+    std::sort(of_process.begin(), of_process.end());
+    return of_process.at(static_cast<size_t>(d % local));
   }
 
   std::shared_ptr<::xla::PjRtClient> client_;

@@ -37,9 +37,11 @@ class EngineImpl : public Engine {
     return StartCpuClient(devices, std::move(group));
   }
 
-  Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin) override {
-    ALPA_TRY(std::shared_ptr<::xla::PjRtClient> client, OpenPlugin(plugin));
-    return MakeClient(std::move(client));
+  Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin,
+                                                     std::unique_ptr<process::Group> group) override {
+    const std::shared_ptr<process::Group> shared = std::move(group);
+    ALPA_TRY(std::shared_ptr<::xla::PjRtClient> client, OpenPlugin(plugin, shared));
+    return MakeClient(std::move(client), shared);
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "alpa/xla/key_value_store.h"
 #include "alpa/xla/status.h"
 #include "alpa/xla/xla_pch.h"
 #include "xla/pjrt/c/pjrt_c_api.h"
@@ -27,7 +28,8 @@ std::string TakeMessage(const PJRT_Api* api, PJRT_Error* error) {
 
 }  // namespace
 
-Result<std::shared_ptr<::xla::PjRtClient>> OpenPlugin(const std::filesystem::path& library) {
+Result<std::shared_ptr<::xla::PjRtClient>> OpenPlugin(const std::filesystem::path& library,
+                                                      const std::shared_ptr<process::Group>& group) {
   auto fail = [&](const std::string& what) {
     return Error{Code::kEnvironment, fmt::format("plugin {}: {}", library.string(), what),
                  "expected a PJRT plugin, e.g. the xla_cuda_plugin.so of jax-cuda13-pjrt"};
@@ -49,7 +51,14 @@ Result<std::shared_ptr<::xla::PjRtClient>> OpenPlugin(const std::filesystem::pat
   if (PJRT_Error* error = api->PJRT_Plugin_Initialize(&initialize); error != nullptr) {
     return fail("does not initialize: " + TakeMessage(api, error));
   }
-  auto client = ::xla::WrapClientAroundCApi(api);
+  absl::flat_hash_map<std::string, ::xla::PjRtValueType> options;
+  std::shared_ptr<::xla::KeyValueStoreInterface> store;
+  if (group != nullptr) {
+    options["node_id"] = static_cast<int64_t>(group->rank());
+    options["num_nodes"] = static_cast<int64_t>(group->size());
+    store = MakeKeyValueStore(group);
+  }
+  auto client = ::xla::WrapClientAroundCApi(api, options, store);
   if (!client.ok()) return fail("finds no devices: " + std::string(client.status().message()));
   return std::shared_ptr<::xla::PjRtClient>(std::move(*client));
 }
