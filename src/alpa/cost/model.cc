@@ -40,7 +40,7 @@ Placement Place(const Cluster& cluster, int64_t first, int64_t count) {
 Placement Place(const Cluster& cluster, const Block& block) {
   Placement placement;
   for (int h = 0; h < block.hosts; ++h) {
-    const Host& host = cluster.hosts[static_cast<size_t>(block.first_host + h)];
+    const Host& host = cluster.hosts[static_cast<size_t>(block.first_host) + static_cast<size_t>(h)];
     ALPA_CHECK(block.first_device + block.devices <= host.devices, "the host has these devices");
     placement.host_of.insert(placement.host_of.end(), static_cast<size_t>(block.devices), h);
     placement.hosts.push_back(&host);

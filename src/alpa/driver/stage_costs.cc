@@ -475,7 +475,8 @@ void StageCosts::FindSides() {
     for (const LogicalShape& shape : LogicalShapes(submesh)) {
       side.copies_of.emplace_back();
       for (cost::AxisMask mask = 0; mask < 1U << shape.mesh.shape.size(); ++mask)
-        side.copies_of.back().push_back(static_cast<double>(shape.mesh.size() / PartsOf(shape.mesh, mask)));
+        side.copies_of.back().push_back(static_cast<double>(shape.mesh.size()) /
+                                        static_cast<double>(PartsOf(shape.mesh, mask)));
     }
     sides_.push_back(std::move(side));
   }

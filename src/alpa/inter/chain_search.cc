@@ -71,7 +71,7 @@ class ChainSearch {
     std::vector<TransferTable::Row*> apart, together;
   };
 
-  std::vector<Label> Search(int number, int end, std::vector<Label> behind, int devices, double below);
+  std::vector<Label> Search(int number, int size, std::vector<Label> behind, int devices, double below);
   void Close(Chain* chain, int position, std::vector<Label>* labels);
   void Extend(Chain* chain, int end, const std::vector<Label>& labels);
   void Join(const Chain& chain, const ClassAt& of_class, const std::vector<Group>& groups,

@@ -119,6 +119,7 @@ class PlacesInOrder {
       if (submesh.devices > window->devices - (window->equal ? 1 : 0)) continue;
       if (used_before_[window->begin + window->count] < used) continue;
       std::vector<int> look;
+      look.reserve(static_cast<size_t>(window->count));
       for (int h = 0; h < window->count; ++h) look.push_back(hosts_[order_[window->begin + h]].devices);
       if (!seen.insert(look).second) continue;
       const Strip strip{submesh.hosts, submesh.type, window->devices - submesh.devices};
