@@ -84,6 +84,11 @@ def on_files(files, config):
     return files
 
 
+def on_page_content(html, page, config, files):
+    """Keeps numbers and their per cent together where columns are narrow."""
+    return re.sub(r"<td[^>]*>.*?</td>", lambda cell: re.sub(r"(?<=\d) %", "\u00a0%", cell.group(0)), html, flags=re.S)
+
+
 def key_tables(schema):
     """The objects of a JSON Schema, each as a table of its keys."""
     def kind(of):

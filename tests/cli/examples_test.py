@@ -12,7 +12,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NEEDS = {"6-own-model": "jax", "7-flax-optax": "jax, flax, optax"}
-LIMIT = 120  # seconds for one example
+LIMIT = 300  # seconds for one example
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.S | re.M)
 
 
