@@ -35,7 +35,9 @@ struct RangeOptions {
     int ranks = 2;
     double price = 0;
     std::vector<std::vector<double>> sum;
-    double Bytes(const Option& option) const { return option.state + static_cast<double>(ranks / 2) * option.activation; }
+    double Bytes(const Option& option) const {
+      return option.state + static_cast<double>(ranks / 2) * option.activation;
+    }
   };
   std::vector<Priced> priced;
   double memory = 0;  // for states and activations, on a submesh: what the smallest workspace leaves
