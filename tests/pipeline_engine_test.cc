@@ -141,8 +141,8 @@ TEST(LogicalShapes, SplitTheBatchIntoEachNumberOfPartsOnce) {
   EXPECT_EQ(shapes({1, 1, 0}), (Shapes{{"1", 2}}));
   EXPECT_EQ(shapes({1, 8, 0}), (Shapes{{"2x4", 4}}));
   EXPECT_EQ(shapes({1, 16, 0}), (Shapes{{"4x4", 4}, {"2x8", 1}, {"8x2", 1}}));
-  EXPECT_EQ(shapes({2, 8, 0}), (Shapes{{"2x8", 4}, {"4x4", 1}, {"8x2", 1}}));
-  EXPECT_EQ(shapes({4, 8, 0}), (Shapes{{"4x8", 4}, {"8x4", 1}, {"16x2", 1}}));
+  EXPECT_EQ(shapes({2, 8, 0}), (Shapes{{"2x8", 3}, {"4x4", 1}, {"8x2", 1}}));
+  EXPECT_EQ(shapes({4, 8, 0}), (Shapes{{"4x8", 3}, {"8x4", 1}, {"16x2", 1}}));
   EXPECT_EQ(shapes({3, 1, 0}), (Shapes{{"3", 2}}));
   EXPECT_EQ(shapes({1, 7, 0}), (Shapes{{"7", 2}}));
 }

@@ -126,9 +126,10 @@ std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh) {
   }
   LogicalShape& first = shapes.front();
   for (cost::AxisMask mask = 0; mask < 1U << first.mesh.shape.size(); ++mask) {
+    // The model over hosts and the batch within them puts the most traffic on the slowest links.
+    if (submesh.hosts > 1 && mask == 2) continue;
     first.batch_axes.push_back(mask);
-    // Over the devices within hosts and not over the hosts is another thing than over as many that lie the other way.
-    if (submesh.hosts == 1 || mask != 2) parts.insert(PartsOf(first.mesh, mask));
+    parts.insert(PartsOf(first.mesh, mask));
   }
   for (int64_t k = submesh.devices - 1; k > 1; --k) {
     if (submesh.devices % k == 0 && parts.insert(size / k).second)

@@ -56,8 +56,9 @@ struct LogicalShape {
 };
 
 // The logical meshes of a submesh of n devices. First hosts x devices (within a host the factors of its devices that
-// are nearest to a square), with all splits; then n / k x k, where k divides the devices of a host, with the batch over
-// the n / k, where that is new (4x4 on 2 hosts of 8: data parallel between hosts and within them).
+// are nearest to a square), with all splits but one: the batch within hosts and the model over them; then n / k x k,
+// where k divides the devices of a host, with the batch over the n / k, where that is new (4x4 on 2 hosts of 8: data
+// parallel between hosts and within them).
 std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh);
 
 // The first devices of the cluster that are such a submesh. CHECKs that there are.
