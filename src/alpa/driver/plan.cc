@@ -117,6 +117,8 @@ Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, c
                                         options.per_microbatch));
   if (find.unlimited_memory) notes.memory_limits.clear();
   if (find.memory) notes.memory_limits.front().second = *find.memory;
+  const std::optional<Bytes> limit =
+      find.unlimited_memory ? std::nullopt : std::optional<Bytes>(find.memory ? *find.memory : model.device.memory);
   std::vector<MethodPlanned> methods;
   if (options.methods) {
     how.solve.progress = nullptr;
@@ -131,7 +133,7 @@ Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, c
   if (!options.out.empty())
     ALPA_RETURN_IF_ERROR(WriteFileAtomic(options.out, plan::WithNotes(plan::ToJson(planned.plan), notes)));
   const std::string text = options.json ? report::PlanJson(module, model, planned)
-                                        : report::PlanText(module, loaded.analysis.signature, model, planned) +
+                                        : report::PlanText(module, loaded.analysis.signature, model, planned, limit) +
                                               MethodsText(methods, *planned.plan.prediction) +
                                               report::OpsTimelineText(notes.ops);
   std::fputs(text.c_str(), stdout);

@@ -112,7 +112,8 @@ std::vector<Row> LargestInputs(const ir::Module& module, const ir::StepSignature
   return Highest(rows, 10, [](const OpChoice& c) { return c.bytes.value; });
 }
 
-std::string Summary(const ir::Module& module, const cost::Model& model, const PlannedStep& planned) {
+std::string Summary(const ir::Module& module, const cost::Model& model, const PlannedStep& planned,
+                    std::optional<Bytes> limit) {
   const plan::Prediction& p = *planned.plan.prediction;
   const intra::SolveReport& r = planned.report;
   std::string out =
@@ -124,8 +125,8 @@ std::string Summary(const ir::Module& module, const cost::Model& model, const Pl
   out += fmt::format("{:<22}{:>12}\n", "step time, predicted", ToString(p.compute + p.communication));
   out += fmt::format("{:<22}{:>12}\n", "  compute", ToString(p.compute));
   out += fmt::format("{:<22}{:>12}\n", "  communication", ToString(p.communication));
-  out += fmt::format("{:<22}{:>12}   of {} per device\n", "memory, peak", ToString(p.memory),
-                     ToString(model.device.memory));
+  out += fmt::format("{:<22}{:>12}   {} per device\n", "memory, peak", ToString(p.memory),
+                     limit ? "of " + ToString(*limit) : "no limit");
   out += fmt::format("{:<22}{:>12}   no plan of this search space costs less than {}: gap {:.2f} %\n", "objective",
                      Time(r.cost), Time(r.bound), 100 * r.gap);
   return out;
@@ -145,9 +146,9 @@ std::string Collectives(const PlannedStep& planned) {
 }  // namespace
 
 std::string PlanText(const ir::Module& module, const ir::StepSignature& signature, const cost::Model& model,
-                     const PlannedStep& planned) {
+                     const PlannedStep& planned, std::optional<Bytes> limit) {
   const auto& mesh = planned.plan.mesh;
-  std::string out = Summary(module, model, planned);
+  std::string out = Summary(module, model, planned, limit);
 
   out += fmt::format("\n{:<40}{:<11}{:<24}{:>4}  {:<10}{:>14}   {}\n", "Largest inputs", "role", "shape", "x", "layout",
                      "per device", "other layouts would cost");
