@@ -125,8 +125,8 @@ std::string Summary(const ir::Module& module, const cost::Model& model, const Pl
   out += fmt::format("{:<22}{:>12}\n", "step time, predicted", ToString(p.compute + p.communication));
   out += fmt::format("{:<22}{:>12}\n", "  compute", ToString(p.compute));
   out += fmt::format("{:<22}{:>12}\n", "  communication", ToString(p.communication));
-  out += fmt::format("{:<22}{:>12}   {} per device\n", "memory, peak", ToString(p.memory),
-                     limit ? "of " + ToString(*limit) : "no limit");
+  out += fmt::format("{:<22}{:>12}   {}\n", "memory, peak", ToString(p.memory),
+                     limit ? fmt::format("of {} per device", ToString(*limit)) : "per device, without a limit");
   out += fmt::format("{:<22}{:>12}   no plan of this search space costs less than {}: gap {:.2f} %\n", "objective",
                      Time(r.cost), Time(r.bound), 100 * r.gap);
   return out;
