@@ -73,7 +73,9 @@ function devicesTab(plan) {
         title: `device ${n}`}, el("b", {}, label), n);
       button.addEventListener("click", () => pick(button, h, n, device));
       buttons.push(button);
-      if (buttons.length === 1) setTimeout(() => pick(button, h, n, device), 0);
+      // Unless somebody has been faster.
+      const picked = () => buttons.some(b => b.getAttribute("aria-pressed") === "true");
+      if (buttons.length === 1) setTimeout(() => picked() || pick(button, h, n, device), 0);
       return button;
     }))));
   const text = plan.kind === "mesh" ? `The mesh: ${plan.mesh.axes.map((a, i) => `axis ${a} of ${plan.mesh.shape[i]}`).join(", ")}. Each square is a device with its place in the mesh and its number. Click one.`
