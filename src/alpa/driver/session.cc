@@ -178,6 +178,7 @@ Result<Session> OpenSession(xla::Engine& engine, const SessionOptions& options, 
   if (gate.Stops(Phase::kPlan)) return session;
   if (session.pipeline) {
     auto client = MakePipelineClient(engine, session.loaded, *session.pipeline, options.processes, options.watch);
+    if (!client.ok() && options.plan == kDataParallel) return client.error();
     if (!client.ok()) return InFile(options.plan, client.error());
     session.client = *std::move(client);
   } else if (session.client != nullptr) {
