@@ -141,8 +141,8 @@ class Engine {
   // steps run asynchronously, so that meshes which share processes do not wait for each other's launches; a step waits
   // for ever when another process does not run it.
   virtual Result<std::unique_ptr<Client>> CreateCpuClient(int64_t devices, std::unique_ptr<process::Group> group) = 0;
-  // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi). With `group` one mesh over those of all
-  // its processes, as above; the plugin's clients find each other by a key-value store over it.
+  // The devices behind a PJRT plugin (a shared library that exports GetPjrtApi). With `group` one mesh over those of
+  // all its processes, as above; the plugin's clients find each other by a key-value store over it.
   virtual Result<std::unique_ptr<Client>> CreatePluginClient(const std::filesystem::path& plugin,
                                                              std::unique_ptr<process::Group> group = nullptr) = 0;
 };
