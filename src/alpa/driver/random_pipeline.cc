@@ -53,13 +53,14 @@ Range RangeOf(const frontend::LayerChain::Item& item) {
   return {RangeOf(item.branches.front().items.front()).first, RangeOf(item.branches.back().items.back()).last};
 }
 
-// Cuts in front of one item in `sides`, and enters one block of branches in so many; others stay whole.
-void CutChain(const frontend::LayerChain& chain, uint64_t sides, Dice& dice, std::vector<Range>* stages) {
+// Cuts in front of one item in `sides`, and enters one block of branches in so many; others stay whole. `crosses`: a
+// stage that ends a block's last branch may go on behind the block.
+void CutChain(const frontend::LayerChain& chain, uint64_t sides, bool crosses, Dice& dice, std::vector<Range>* stages) {
   bool open = false;  // the last stage may be continued
   for (const frontend::LayerChain::Item& item : chain.items) {
     if (!item.branches.empty() && dice.OneIn(sides)) {
-      for (const frontend::LayerChain& branch : item.branches) CutChain(branch, sides, dice, stages);
-      open = false;
+      for (const frontend::LayerChain& branch : item.branches) CutChain(branch, sides, crosses, dice, stages);
+      open = crosses;
       continue;
     }
     const Range range = RangeOf(item);
@@ -135,7 +136,7 @@ class Maker {
     const auto most = std::min(kMostStages, static_cast<size_t>(cluster_.hosts.front().devices));
     for (uint64_t sides = 2; sides <= 8; ++sides) {
       stages.clear();
-      CutChain(layering_.graph, sides, dice_, &stages);
+      CutChain(layering_.graph, sides, options_.seed % 2 == 0, dice_, &stages);
       if (stages.size() <= most) break;
     }
     if (stages.size() > most) stages = {{0, layering_.count - 1}};
