@@ -10,11 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 JAX = "0.10.0"  # as in bench/run
 VERSIONS = {"flax": "0.12.8", "optax": "0.2.8", "equinox": "0.13.8"}
+TRY_AGAIN_S = 1800
 SKIPPED = 77
 
 
@@ -36,6 +38,10 @@ def python_with(libraries):
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run beside each other
         if os.path.exists(python) and subprocess.run(probe, capture_output=True).returncode == 0:
             return python
+        # Where there is no index each try takes its time; the next tests of this run need not try again.
+        failed = folder + ".failed"
+        if os.path.exists(failed) and time.time() - os.path.getmtime(failed) < TRY_AGAIN_S:
+            return None
         print(f"installing jax {JAX} {' '.join(libraries)} into {folder}", file=sys.stderr)
         # Made beside it: an old one stays until there is a new one.
         new = folder + ".new"
@@ -49,6 +55,11 @@ def python_with(libraries):
             shutil.rmtree(folder, ignore_errors=True)
             os.rename(new, folder)
         shutil.rmtree(new, ignore_errors=True)
+        if made:
+            if os.path.exists(failed):
+                os.remove(failed)
+        else:
+            open(failed, "w").close()
         return python if made and subprocess.run(probe).returncode == 0 else None
 
 
