@@ -60,11 +60,6 @@ Status CheckAllMicrobatches(const LoadedStep& loaded, const FindPipelineOptions&
   return Ok();
 }
 
-double MemoryOf(const cluster::DeviceType& type, const FindPipelineOptions& options) {
-  if (options.unlimited_memory) return kInfinity;
-  return static_cast<double>((options.memory ? *options.memory : type.memory).value);
-}
-
 std::string Describe(const cluster::Cluster& cluster, const inter::Submesh& submesh) {
   const std::string type = DeviceTypes(cluster)[static_cast<size_t>(submesh.type)];
   return submesh.hosts == 1 ? fmt::format("{} x {}", submesh.devices, type)
@@ -135,6 +130,11 @@ std::vector<plan::PipelineStepEdge> StepEdges(const StageCosts& costs, const int
 
 }  // namespace
 
+std::optional<Bytes> MemoryLimit(const cluster::DeviceType& type, const FindPipelineOptions& options) {
+  if (options.unlimited_memory) return std::nullopt;
+  return options.memory ? *options.memory : type.memory;
+}
+
 bool UsesRectangles(const cluster::Cluster& cluster, const FindPipelineOptions& options) {
   return options.rectangles.value_or(!inter::PlacedByCount(HostsOf(cluster)) &&
                                      cluster.device_count() <= kMostForRectangles);
@@ -171,7 +171,10 @@ inter::SearchProblem MakeSearchProblem(const LoadedStep& loaded, const cluster::
   const std::vector<std::string> types = DeviceTypes(cluster);
   problem.hosts = HostsOf(cluster);
   problem.rectangles = UsesRectangles(cluster, options);
-  for (const std::string& type : types) problem.memory.push_back(MemoryOf(cluster.device_types.at(type), options));
+  for (const std::string& type : types) {
+    const std::optional<Bytes> limit = MemoryLimit(cluster.device_types.at(type), options);
+    problem.memory.push_back(limit ? static_cast<double>(limit->value) : kInfinity);
+  }
   problem.microbatches =
       options.microbatches.empty() ? LegalMicrobatches(loaded, options.per_microbatch) : options.microbatches;
   problem.schedules = options.schedules;

@@ -57,6 +57,9 @@ struct FindPipelineOptions {
   std::function<bool()> cancelled;
 };
 
+// What a device of this type may use; nothing: no limit.
+std::optional<Bytes> MemoryLimit(const cluster::DeviceType& type, const FindPipelineOptions& options);
+
 // A plan that the search found, simulated: with exact costs where its stages were solved, else at prices.
 struct RankedPlan {
   inter::FoundPlan found;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
 
 #include "alpa/cluster/cluster.h"
 #include "alpa/cost/model.h"
@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kSolveSeconds = 5;
 
-// Into how many parts the plan splits the batch at most; nothing when an input of the batch could not be split so.
+// Into how many parts the plan splits the batch at most.
 int64_t BatchParts(const LoadedStep& loaded, const plan::Plan& plan) {
   int64_t most = 1;
   const std::vector<int> dims = loaded.analysis.batch_dims();
@@ -52,16 +52,12 @@ Result<plan::PipelinePlan> OneStage(const LoadedStep& loaded, const plan::Plan& 
   how.explain = 0;
   how.solve.time_limit = Seconds(kSolveSeconds);
   how.solve.gap = 0.01;
-  std::map<std::string, size_t> input_of;  // of the step, by name
-  for (size_t i = 0; i < loaded.step.module.inputs.size(); ++i) {
-    const ir::OpId op = loaded.step.module.value(loaded.step.module.inputs[i]).producer;
-    input_of[loaded.step.module.op(op).name] = i;
-  }
+  const std::vector<ir::ValueId>& inputs = loaded.step.module.inputs;
   for (size_t i = 0; i < program.segment.module.inputs.size(); ++i) {
-    const ir::OpId op = program.segment.module.value(program.segment.module.inputs[i]).producer;
-    const auto at = input_of.find(program.segment.module.op(op).name);
-    ALPA_CHECK(at != input_of.end(), "the inputs of the only stage are those of the step");
-    how.inputs[static_cast<int32_t>(i)] = plan.inputs[at->second];
+    const ir::ValueId origin = program.segment.value_origin[static_cast<size_t>(program.segment.module.inputs[i])];
+    const auto at = std::find(inputs.begin(), inputs.end(), origin);
+    ALPA_CHECK(at != inputs.end(), "the inputs of the only stage are those of the step");
+    how.inputs[static_cast<int32_t>(i)] = plan.inputs[static_cast<size_t>(at - inputs.begin())];
   }
   ALPA_TRY(intra::PlannedStep planned, PlanStage(program, model, /*batch_axes=*/0, 1, how));
   plan::PipelinePlan out;

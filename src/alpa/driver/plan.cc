@@ -115,10 +115,9 @@ Status PlanOnMesh(const PlanOptions& options, const FindPipelineOptions& find, c
   planned.plan.prediction->cluster = cluster.name;
   ALPA_TRY(plan::Notes notes, MeshNotes(loaded, model, planned, find.microbatches.empty() ? 1 : find.microbatches[0],
                                         options.per_microbatch));
-  if (find.unlimited_memory) notes.memory_limits.clear();
-  if (find.memory) notes.memory_limits.front().second = *find.memory;
-  const std::optional<Bytes> limit =
-      find.unlimited_memory ? std::nullopt : std::optional<Bytes>(find.memory ? *find.memory : model.device.memory);
+  const std::optional<Bytes> limit = MemoryLimit(model.device, find);
+  notes.memory_limits.clear();
+  if (limit) notes.memory_limits.emplace_back(model.device.name, *limit);
   std::vector<MethodPlanned> methods;
   if (options.methods) {
     how.solve.progress = nullptr;

@@ -53,17 +53,15 @@ Status AddOneDevice(const LoadedStep& loaded, const ChooseOptions& options, std:
 Status AddMesh(const LoadedStep& loaded, const ChooseOptions& options, int64_t devices,
                const std::filesystem::path& folder, std::vector<PlanChoice>* out) {
   ALPA_TRY(const cluster::Cluster machine, MachineOf(options, devices));
-  for (const int64_t m : {2, 4}) {
-    const auto planned = Solve(loaded, machine, "data-parallel", devices, m);
-    if (!planned.ok()) break;
-    out->push_back({fmt::format("{} devices, data parallel, {} microbatches", devices, m), "data-parallel", devices, m,
-                    Seconds(planned->plan.prediction->cost), Seconds(0)});
-  }
-  const auto by_hand = Solve(loaded, machine, "data-parallel", devices, 1);
-  const double cost = by_hand.ok() ? by_hand->plan.prediction->cost : HUGE_VAL;
-  if (by_hand.ok()) {
+  double cost = HUGE_VAL;  // by hand, with the batch as a whole
+  for (const int64_t m : {1, 2, 4}) {
+    const auto by_hand = Solve(loaded, machine, "data-parallel", devices, m);
+    if (!by_hand.ok()) continue;
+    const Seconds predicted(by_hand->plan.prediction->cost);
+    if (m == 1) cost = predicted.value;
     out->push_back(
-        {fmt::format("{} devices, data parallel", devices), "data-parallel", devices, 1, Seconds(cost), Seconds(0)});
+        {fmt::format("{} devices, data parallel{}", devices, m == 1 ? "" : fmt::format(", {} microbatches", m)),
+         "data-parallel", devices, m, predicted, Seconds(0)});
   }
   const auto planned = Solve(loaded, machine, "auto", devices, 1);
   if (!planned.ok() || planned->plan.prediction->cost > cost * (1 - kSameCost)) return Ok();

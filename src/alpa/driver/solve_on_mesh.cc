@@ -14,7 +14,7 @@ Result<intra::PlannedStep> SolveOnMesh(const LoadedStep& loaded, const cost::Mod
   const std::optional<intra::Method> method = intra::MethodFromName(options.method);
   ALPA_CHECK(method.has_value());
   how.method = *method;
-  if (!find.unlimited_memory) how.memory = find.memory ? *find.memory : model.device.memory;
+  how.memory = MemoryLimit(model.device, find);
   for (const std::string& text : options.pins) {
     ALPA_TRY(intra::Pin pin, intra::ParsePin(text));
     how.pins.push_back(std::move(pin));

@@ -18,6 +18,7 @@
 #include "alpa/driver/layer_prices.h"
 #include "alpa/driver/load_step.h"
 #include "alpa/driver/stage_program.h"
+#include "alpa/driver/stage_variants.h"
 #include "alpa/frontend/layers.h"
 #include "alpa/inter/problem.h"
 #include "alpa/intra/price_program.h"
@@ -38,46 +39,6 @@ struct StageCostOptions {
   std::function<void(double)> progress;   // share done
   std::function<bool()> cancelled;
 };
-
-// The device types of the cluster in the order that numbers stand for (inter::Submesh::type).
-std::vector<std::string> DeviceTypes(const cluster::Cluster& cluster);
-
-// The hosts as the stage search sees them.
-std::vector<inter::Hosts> HostsOf(const cluster::Cluster& cluster);
-
-// The submeshes that are priced: of those the search can use, beyond four hosts only powers of two and all of them.
-// `rectangles`: as inter::SearchProblem.
-std::vector<inter::Submesh> PricedSubmeshes(const cluster::Cluster& cluster, bool rectangles = false);
-
-// A logical mesh of a submesh, with the splits of the batch on stages' borders that are tried on it.
-struct LogicalShape {
-  cluster::Mesh mesh;
-  std::vector<cost::AxisMask> batch_axes;
-};
-
-// The logical meshes of a submesh of n devices. First hosts x devices (within a host the factors of its devices that
-// are nearest to a square), with all splits but one: the batch within hosts and the model over them; then n / k x k,
-// where k divides the devices of a host, with the batch over the n / k, where that is new (4x4 on 2 hosts of 8: data
-// parallel between hosts and within them).
-std::vector<LogicalShape> LogicalShapes(const inter::Submesh& submesh);
-
-// The first devices of the cluster that are such a submesh. CHECKs that there are.
-cost::Block FirstBlock(const cluster::Cluster& cluster, const inter::Submesh& submesh);
-
-// Which numbers a StageVariant::id stands for.
-struct VariantChoice {
-  cost::AxisMask batch_axes = 0;
-  int weight_level = 0;  // the larger, the more memory costs
-  bool recompute = false;
-  int shape = 0;  // of LogicalShapes
-  bool operator==(const VariantChoice&) const = default;
-};
-int VariantId(const VariantChoice& choice);
-VariantChoice ChoiceOf(int variant_id);
-// StageVariant::layout is the id of a choice as well: of shape and split of the batch alone.
-inline int LayoutId(const VariantChoice& choice) { return VariantId({choice.batch_axes, 0, false, choice.shape}); }
-// The mesh that a variant of a stage on `submesh` (or a layout there) is for.
-cluster::Mesh LogicalMesh(const inter::Submesh& submesh, int variant_id);
 
 class StageCosts final : public inter::StageCosts {
  public:

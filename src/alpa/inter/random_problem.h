@@ -163,21 +163,9 @@ inline std::vector<Exhaustive::Ranges> Exhaustive::Partitions(const Chain& chain
     add({{{LayersOf(chain.items[at]).first, LayersOf(chain.items[end - 1]).second}}}, end);
   }
   if (chain.items[at].branches.empty()) return all;
-  std::vector<Ranges> apart = {{}};
-  for (const Chain& branch : chain.items[at].branches) {
-    std::vector<Ranges> longer;
-    for (const Ranges& front : apart) {
-      for (const Ranges& back : Partitions(branch, 0)) {
-        longer.push_back(front);
-        longer.back().insert(longer.back().end(), back.begin(), back.end());
-      }
-    }
-    apart = std::move(longer);
-  }
-  add(apart, at + 1);
-  // The same with the end of the last branch in one stage with what follows.
+  // All partitions of the branches, of the last one its first `keep` items.
   const std::vector<Chain>& branches = chain.items[at].branches;
-  for (size_t keep = 0; keep < branches.back().items.size(); ++keep) {
+  const auto apart = [&](size_t keep) {
     std::vector<Ranges> fronts = {{}};
     for (size_t b = 0; b < branches.size(); ++b) {
       Chain part = branches[b];
@@ -191,6 +179,12 @@ inline std::vector<Exhaustive::Ranges> Exhaustive::Partitions(const Chain& chain
       }
       fronts = std::move(longer);
     }
+    return fronts;
+  };
+  add(apart(branches.back().items.size()), at + 1);
+  // The same with the end of the last branch in one stage with what follows.
+  for (size_t keep = 0; keep < branches.back().items.size(); ++keep) {
+    const std::vector<Ranges> fronts = apart(keep);
     for (size_t end = at + 2; end <= chain.items.size(); ++end) {
       std::vector<Ranges> crossing = fronts;
       for (Ranges& ranges : crossing)

@@ -43,6 +43,18 @@ Result<OtherLayout> OtherFromJson(const json& j, const std::string& where) {
   return other;
 }
 
+// Appends what `from_json` makes of the entries of the list `key`, which may be missing.
+template <typename T>
+void GetList(Reader* reader, const char* key, std::vector<T>* out,
+             Result<T> (*from_json)(const json&, const std::string&)) {
+  if (!reader->Has(key)) return;
+  reader->Each(key, [&](const json& value, const std::string& where) -> Status {
+    ALPA_TRY(T entry, from_json(value, where));
+    out->push_back(std::move(entry));
+    return Ok();
+  });
+}
+
 Result<TensorNote> TensorFromJson(const json& j, const std::string& where) {
   TensorNote tensor;
   Reader reader(j, where + ".");
@@ -59,13 +71,7 @@ Result<TensorNote> TensorFromJson(const json& j, const std::string& where) {
     tensor.shape.push_back(extent.get<int64_t>());
     return Ok();
   });
-  if (reader.Has("others")) {
-    reader.Each("others", [&](const json& value, const std::string& at) -> Status {
-      ALPA_TRY(OtherLayout other, OtherFromJson(value, at));
-      tensor.others.push_back(std::move(other));
-      return Ok();
-    });
-  }
+  GetList(&reader, "others", &tensor.others, &OtherFromJson);
   ALPA_RETURN_IF_ERROR(reader.status());
   return tensor;
 }
@@ -104,18 +110,6 @@ Result<WayNote> WayFromJson(const json& j, const std::string& where) {
   reader.Get("step_seconds", &way.step);
   ALPA_RETURN_IF_ERROR(reader.status());
   return way;
-}
-
-// Appends what `from_json` makes of the entries of the list `key`, which may be missing.
-template <typename T>
-void GetList(Reader* reader, const char* key, std::vector<T>* out,
-             Result<T> (*from_json)(const json&, const std::string&)) {
-  if (!reader->Has(key)) return;
-  reader->Each(key, [&](const json& value, const std::string& where) -> Status {
-    ALPA_TRY(T entry, from_json(value, where));
-    out->push_back(std::move(entry));
-    return Ok();
-  });
 }
 
 Result<std::pair<std::string, Bytes>> LimitFromJson(const json& j, const std::string& where) {

@@ -99,18 +99,8 @@ class Differ {
 // "0-5 | 6-11".
 std::string Cuts(const plan::PipelinePlan& plan) {
   std::string out;
-  for (const plan::PipelineStage& s : plan.stages)
-    out += fmt::format("{}{}", out.empty() ? "" : " | ",
-                       s.first_layer == s.last_layer ? fmt::format("{}", s.first_layer)
-                                                     : fmt::format("{}-{}", s.first_layer, s.last_layer));
+  for (const plan::PipelineStage& s : plan.stages) out += (out.empty() ? "" : " | ") + LayersText(s);
   return out;
-}
-
-std::string Place(const plan::StagePlacement& at) {
-  const std::string devices = at.devices == 1 ? fmt::format("{}", at.first_device)
-                                              : fmt::format("{}-{}", at.first_device, at.first_device + at.devices - 1);
-  return at.hosts == 1 ? fmt::format("host {}: {}", at.first_host, devices)
-                       : fmt::format("hosts {}-{}: {}", at.first_host, at.first_host + at.hosts - 1, devices);
 }
 
 Seconds OfMicrobatch(const plan::PipelineStage& stage) { return stage.prediction.forward + stage.prediction.backward; }
@@ -150,7 +140,7 @@ void AddStages(const plan::PipelinePlan& a, const plan::PipelinePlan& b, Differ*
   for (size_t s = 0; s < a.stages.size(); ++s) {
     const plan::PipelineStage &x = a.stages[s], &y = b.stages[s];
     const std::string of = fmt::format(" of stage {}", s);
-    out->Add("devices" + of, Place(x.placement), Place(y.placement));
+    out->Add("devices" + of, PlaceText(x.placement), PlaceText(y.placement));
     out->Add("device type" + of, x.placement.device_type, y.placement.device_type);
     out->Add("mesh" + of, cluster::ToString(x.layout.mesh), cluster::ToString(y.layout.mesh));
     out->Add("recomputation" + of, x.recompute ? "yes" : "no", y.recompute ? "yes" : "no");

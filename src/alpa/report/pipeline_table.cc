@@ -26,18 +26,6 @@ size_t Bottleneck(const plan::PipelinePlan& plan) {
   return worst;
 }
 
-std::string Where(const plan::StagePlacement& at) {
-  const std::string devices = at.devices == 1 ? fmt::format("{}", at.first_device)
-                                              : fmt::format("{}-{}", at.first_device, at.first_device + at.devices - 1);
-  return at.hosts == 1 ? fmt::format("host {}: {}", at.first_host, devices)
-                       : fmt::format("hosts {}-{}: {}", at.first_host, at.first_host + at.hosts - 1, devices);
-}
-
-std::string Layers(const plan::PipelineStage& stage) {
-  return stage.first_layer == stage.last_layer ? fmt::format("{}", stage.first_layer)
-                                               : fmt::format("{}-{}", stage.first_layer, stage.last_layer);
-}
-
 // Share of its computing time that a stage spends in collectives; negative: not known.
 double CommunicationShare(const plan::PipelineStage& stage) {
   if (!stage.layout.prediction) return -1;
@@ -97,6 +85,18 @@ std::string Limits(const PipelinePage& page, const TimeShares& shares) {
 }
 
 }  // namespace
+
+std::string PlaceText(const plan::StagePlacement& at) {
+  const std::string devices = at.devices == 1 ? fmt::format("{}", at.first_device)
+                                              : fmt::format("{}-{}", at.first_device, at.first_device + at.devices - 1);
+  return at.hosts == 1 ? fmt::format("host {}: {}", at.first_host, devices)
+                       : fmt::format("hosts {}-{}: {}", at.first_host, at.first_host + at.hosts - 1, devices);
+}
+
+std::string LayersText(const plan::PipelineStage& stage) {
+  return stage.first_layer == stage.last_layer ? fmt::format("{}", stage.first_layer)
+                                               : fmt::format("{}-{}", stage.first_layer, stage.last_layer);
+}
 
 TimeShares SharesOf(const PipelinePage& page) {
   TimeShares shares;
@@ -176,7 +176,7 @@ std::string PipelineText(const PipelinePage& page) {
     const double share = CommunicationShare(stage);
     const Bytes limit = LimitOf(page, stage.placement.device_type);
     out += fmt::format("{:<6}{:<9}{:<18}{:<12}{:<8}{:>11}{:>11}{:>11}{:>7}{:>10}{:>12}{:>12}{:>7}{:>10}\n", s,
-                       Layers(stage), Where(stage.placement), stage.placement.device_type.substr(0, 11),
+                       LayersText(stage), PlaceText(stage.placement), stage.placement.device_type.substr(0, 11),
                        cluster::ToString(stage.layout.mesh), ToString(p.forward), ToString(p.backward),
                        ToString(p.per_step), share < 0 ? "" : fmt::format("{:.0f} %", 100 * share),
                        stage.recompute ? "yes" : "no", ToString(p.state), ToString(p.activation), p.in_flight,

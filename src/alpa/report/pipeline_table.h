@@ -39,6 +39,10 @@ struct PipelinePage {
 std::string PipelineText(const PipelinePage& page);
 std::string PipelineJson(const PipelinePage& page);
 
+// Where a stage lies: "host 0: 0-3", "hosts 0-1: 0-7"; and its layers: "0-5", "6".
+std::string PlaceText(const plan::StagePlacement& at);
+std::string LayersText(const plan::PipelineStage& stage);
+
 // The stages in short: "16 x 1x4", "1x2 1x2 1x4".
 std::string StagesInShort(const plan::PipelinePlan& plan);
 
